@@ -35,7 +35,8 @@ random = np.random.default_rng(1)
 training = random.normal(size=(1_000, 3))
 far = np.full((1, 3), 6.0)
 moved = random.normal(loc=6, size=(1_000, 3))
-print(f"pyod {version('pyod')}, trained with {len(training):,} rows of mean 0 and deviation 1, 1 in 100 of them outliers")
+print(f"pyod {version('pyod')}, trained with {len(training):,} rows of mean 0 and deviation 1, "
+      "1 in 100 of them outliers")
 for detector in (ECOD(contamination=0.01), COPOD(contamination=0.01), IForest(contamination=0.01, random_state=1)):
     detector.fit(training)
     name = type(detector).__name__
@@ -47,7 +48,8 @@ for detector in (ECOD(contamination=0.01), COPOD(contamination=0.01), IForest(co
               f"threshold {detector.threshold_:.2f}: {told[rows]:,} outliers")
     together = detector.predict(moved).mean()
     alone = np.mean([detector.predict(row[None])[0] for row in moved[:100]])
-    print(f"  {name:7} rows of mean 6: {together:.1%} are outliers together, {alone:.1%} of a hundred of them one by one")
+    print(f"  {name:7} rows of mean 6: {together:.1%} are outliers together, "
+          f"{alone:.1%} of a hundred of them one by one")
     if name == "IForest":
         if told != {1: 1, 10: 10, 100: 100, 1_000: 1_000} or not together > 0.99:
             sys.exit(f"CHANGED: {name} finds {told}")

@@ -38,5 +38,5 @@ def orders(d: Draw, n: int, first: datetime, days: int, parcel_days: float) -> p
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    orders(draw(11), 6_000, datetime(2025, 1, 1), 365, 3.2).write_parquet(FOLDER / "2025.parquet")  # noqa: DTZ001
-    orders(draw(12), 1_500, datetime(2026, 2, 9), 7, 4.0).write_parquet(FOLDER / "2026-W07.parquet")  # noqa: DTZ001
+    orders(draw(11), 6_000, datetime(2025, 1, 1), 365, 3.2).write_parquet(FOLDER / "2025.parquet")
+    orders(draw(12), 1_500, datetime(2026, 2, 9), 7, 4.0).write_parquet(FOLDER / "2026-W07.parquet")

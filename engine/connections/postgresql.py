@@ -159,7 +159,6 @@ def open_postgresql(
     schema: str | None = None,
     timeout: float = 10,
     read_only: bool = False,
-    settings: Mapping[str, str] | None = None,
 ) -> PostgresqlSession:
     """Open a connection to a PostgreSQL server.
 
@@ -173,8 +172,6 @@ def open_postgresql(
         Seconds to wait for the server.
     read_only
         Whether writes are forbidden; all queries then see the same state of the database.
-    settings
-        Further settings of the session.
 
     Raises
     ------
@@ -189,7 +186,7 @@ def open_postgresql(
 
     check_postgresql_url(url)
     place = describe_place(url)
-    given = dict(settings or {}) | ({} if schema is None else {"search_path": quote_name(schema)})
+    given = {} if schema is None else {"search_path": quote_name(schema)}
     try:
         database = driver.connect(complete_url(url, timeout))
         try:

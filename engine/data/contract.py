@@ -39,7 +39,9 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
     faults = []
     for column, rules in contract.items():
         if column not in schema:
-            faults.append(f"there is no column {column!r}{suggest_name(column, list(schema))}")
+            # A column that is declared itself is not the one that was meant.
+            others = [name for name in schema if name not in contract] or list(schema)
+            faults.append(f"there is no column {column!r}{suggest_name(column, others)}")
             continue
         actual = column_type(schema[column])
         if rules.type not in (None, actual) and {actual, rules.type} != {"integer", "number"} and actual != "null":

@@ -97,12 +97,12 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
     found = list_data_files(path)
     for one in found.paths:
         watched.watch(one, "the data")
-    is_recognised = len(found.paths) > 1 or detect_format(path.name)
-    dataset = FileDataset(path=str(path), format=None if is_recognised else found.format)
+    is_recognized = len(found.paths) > 1 or detect_format(path.name)
+    dataset = FileDataset(path=str(path), format=None if is_recognized else found.format)
     guessed, files = Csv(), None
     if found.format == "csv":
         guessed = guess_dialect(found.paths[0])
-        # Missing markers are recognised column by column; all columns need them only if the first rows have none.
+        # Missing markers are recognized column by column; all columns need them only if the first rows have none.
         dataset = _declare_csv(dataset, guessed.model_copy(update={"null_values": [""]}))
     files = find_files(dataset, path.parent, datetime.now(UTC))
     if found.format == "csv" and find_file_fault(files):

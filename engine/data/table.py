@@ -34,7 +34,7 @@ class Table:
     `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a query.
     `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
     are the inputs of the fingerprint, ready for JSON: a digest alone cannot show what has changed. `notes` say what was
-    recognised or left out when the data were opened. `find_warnings` may read the first rows. `undisturbed` is the
+    recognized or left out when the data were opened. `find_warnings` may read the first rows. `undisturbed` is the
     table before a drill disturbed its rows; None for any other table. `kept` is the state of the rows kept by
     `materialize`, if any; `frame` reads them if they are up to date. `place` is where the rows were read from, if that
     is a database or Spark. `spark` are the rows if they stay in Spark: each read of `frame` then requests the needed
@@ -71,7 +71,7 @@ class Table:
     def reading_notes(self) -> list[str]:
         """Return notes on how the data of the lineage are read, as sentences with the dataset's name.
 
-        First the columns that stay text although they look like something else, then what was recognised or left out.
+        First the columns that stay text although they look like something else, then what was recognized or left out.
         """
         tables = self.lineage().items()
         warnings = [f"dataset {name!r}: {said}" for name, table in tables for said in table.warnings]

@@ -1,7 +1,7 @@
 """Check from a file's last bytes whether it was written to its end.
 
 Parquet, Arrow and ZIP files (a skops model is one) end with a mark. A CSV or NDJSON file that was cut between two lines
-is read without an error, so it cannot be recognised as incomplete.
+is read without an error, so it cannot be recognized as incomplete.
 """
 
 import os

@@ -130,14 +130,14 @@ def compare(
     """
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
-    read: dict[str, None] = {}  # what must be told about how files are read
+    notes: dict[str, None] = {}  # notes on how files are read, each once
     if not isinstance(reference, Profile):
-        sample, said = open_sample(reference)
-        read |= dict.fromkeys(f"reference: {note}" for note in said)
+        sample, remarks = open_sample(reference)
+        notes |= dict.fromkeys(f"reference: {note}" for note in remarks)
         reference = profile_sample(sample)
     measured = _measure(reference, batch, (confidence, len(reference.columns)), seed, exact)
     [[[drift], _]] = _judge([([measured], [], 1.0)], confidence)
-    return replace(drift, notes=(*read, *drift.notes))
+    return replace(drift, notes=(*notes, *drift.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +244,8 @@ def _measure(
         single = {name for name, kind in batch.types.items() if kind == "float32"}
         rounded = {name for name, column in reference.describe_known_columns().items() if column.exact} & single
     else:
-        sample, said = open_sample(batch)
-        notes = tuple(f"batch: {note}" for note in said)
+        sample, remarks = open_sample(batch)
+        notes = tuple(f"batch: {note}" for note in remarks)
         sample, batch = sample.align(reference.describe_known_columns())
         unmeasured, changes, rounded = batch.unmeasured, batch.changes, set(batch.rounded)
     if unmeasured and len(unmeasured) == len(reference.columns):

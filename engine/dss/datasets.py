@@ -35,7 +35,7 @@ _SQL_TYPES = frozenset(
     }
 )
 _COMPRESSIONS = frozenset({"", "none", "gz", "gzip", "zst", "zstd", "zip", "bz2", "bzip2"})
-"""The compressions that can be read; they are recognised by the files' endings."""
+"""The compressions that can be read; they are recognized by the files' endings."""
 _FORMATS = {"csv": "csv", "parquet": "parquet", "jsonl": "ndjson", "json": "ndjson"}
 
 

@@ -123,10 +123,10 @@ def _describe_inputs(
         line.note("TODO the dataset to compare with is not known: name it in reference")
     part["reference"] = reference or {"kind": "dataset", "dataset": PLACEHOLDER}
     for rows_name in (part["dataset"], part["reference"]["dataset"]):
-        _give_roles(state.sections["datasets"].get(rows_name, {}), state.roles.get(models[0], {}) if models else {})
+        _assign_roles(state.sections["datasets"].get(rows_name, {}), state.roles.get(models[0], {}) if models else {})
 
 
-def _give_roles(dataset: dict[str, Any], roles: dict[str, str]) -> None:
+def _assign_roles(dataset: dict[str, Any], roles: dict[str, str]) -> None:
     """Give the columns of a dataset their roles in the training of the model."""
     for column, role in roles.items():
         if column in dataset.get("columns", {}):

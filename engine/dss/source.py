@@ -75,10 +75,10 @@ class ProjectFiles:
         """Whether there is the manifest of an export."""
         return self.base + MANIFEST_FILE in self.files
 
-    def list_content(self, folder: str, ending: str = ".json") -> list[str]:
-        """Return the paths, below the root, of the files directly in a folder of the content, in order."""
+    def list_content(self, folder: str) -> list[str]:
+        """Return the paths, below the root, of the JSON files directly in a folder of the content, in order."""
         start = f"{self.root}{folder}/"
-        inside = (path.removeprefix(start) for path in self.files if path.startswith(start) and path.endswith(ending))
+        inside = (path.removeprefix(start) for path in self.files if path.startswith(start) and path.endswith(".json"))
         return sorted(f"{folder}/{name}" for name in inside if "/" not in name)
 
     def count_by_folder(self) -> dict[str, int]:

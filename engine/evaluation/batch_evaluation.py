@@ -109,11 +109,10 @@ def evaluate_batch(
         **of_found,
         **(own_metrics or {}),
     }
-    absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]
     notes = [
         *([f"{nothing}: nothing was compared or measured"] if nothing else []),
         *reference.notes,
-        *absent,
+        *(f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()),
         *sides.notes,
         *compared.columns.notes,
         *compared.drift_model.notes,
@@ -134,13 +133,18 @@ def evaluate_batch(
         importance=ColumnImportance(dict(compared.drift_model.importance), dict(model_importance or {})),
         prediction=predicted.detail,
         performance=replace(batch.performance_detail, estimate=estimation.detail),
-        reference_performance={
-            name: MetricValue(metric.value, metric.low, metric.high)
-            for name, metric in reference.performance.items()
-            if metric.value is not None
-        },
+        reference_performance=_keep_values(reference.performance),
         notes=tuple(notes),
     )
+
+
+def _keep_values(metrics: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
+    """Return the metrics that have a value, each as value and interval alone."""
+    return {
+        name: MetricValue(metric.value, metric.low, metric.high)
+        for name, metric in metrics.items()
+        if metric.value is not None
+    }
 
 
 def _explain_nothing_compared(reference_rows: int, batch_rows: int, columns: int) -> str | None:

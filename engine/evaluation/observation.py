@@ -284,7 +284,8 @@ def _align_for_model(model: FittedModel, table: Table, alignment: drift.Alignmen
 
 def _describe_missing_column(name: str, table: Table, model: FittedModel) -> str:
     available = table.frame.collect_schema().names()
-    hint = suggest_separator(available) or suggest_name(name, available)
+    others = [column for column in available if column not in model.predictor.columns] or available
+    hint = suggest_separator(available) or suggest_name(name, others)
     return f"dataset {table.name!r} has no column {name!r}, which model {model.name!r} needs{hint}"
 
 

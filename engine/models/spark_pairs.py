@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.data.repeated_rows import hash_rows_by
-from engine.data.spark.executor_tasks import give_rows
+from engine.data.spark.executor_tasks import filter_rows
 from engine.data.spark.spark_rows import SparkRows
 from engine.models.fitted_model import FittedModel, score_frame
 from engine.models.spark_scoring import Score, SentModel, is_sent, score_batch
@@ -67,7 +67,7 @@ def score_spark_pair(
         parts = list(rows.run(needed, partial(_score_pairs, sent, keep, hashed)))
     else:
         here = [partial(_open_here, one, needed) for one in sides]
-        parts = list(_score_pairs(here, keep, hashed, rows.run(needed, partial(give_rows, None))))
+        parts = list(_score_pairs(here, keep, hashed, rows.run(needed, partial(filter_rows, None))))
     if not parts:
         return empty, {columns: np.empty(0, np.uint64) for columns in hashed}
     whole = pl.concat(parts, how="vertical_relaxed")

@@ -1,7 +1,7 @@
 """Split off the held-out rows, on which a model is not trained.
 
 Rows are drawn by a seeded hash of their content, never by position, since a database may return them in any order. With
-an entity, all rows of one entity are drawn together: a model that has seen other rows of a card would recognise the
+an entity, all rows of one entity are drawn together: a model that has seen other rows of a card would recognize the
 card, and its performance on held-out rows would look too good.
 """
 

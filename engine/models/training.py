@@ -88,11 +88,7 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
     require_columns([spec.target], schema.names(), source, "target")
     chosen = select_features(spec.features, schema.names(), spec.target, entity=table.entity, where=source)
     entity = [table.entity] if table.entity else []
-    needed = list(dict.fromkeys([*chosen, *entity, spec.target]))
-    # Categories become text: their physical codes, and so their hashes, depend on the order of rows.
-    texts = [c for c in needed if isinstance(schema[c], pl.Categorical | pl.Enum)]
-    with explain_read_errors(table):
-        frame = table.frame.select(needed).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
+    frame = _read_columns(table, list(dict.fromkeys([*chosen, *entity, spec.target])))
     parts = split_off_rows(frame, kept, target=spec.target) if kept is not None else None
     training, test = parts or split_held_out(
         frame, target=spec.target, entity=table.entity, share=spec.test.share, seed=spec.test.seed, where=source
@@ -115,26 +111,11 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
     unfitted = build_estimator(spec.algorithm, spec.task, spec.parameters, features, spec.seed, where)
     rows = replace_infinities(spec.algorithm, encode_frame(labelled, features, where))
     fitted, notes = fit_estimator(unfitted, rows, _encode_target(labelled[spec.target], classes, where), where)
-    # Importance is measured on the labelled held-out rows whose class occurs in the training rows (code >= 0).
-    labelled_test = test.filter(_has_label(spec.target, test))
-    truth = _encode_target(labelled_test[spec.target], classes, where)
-    shares = compute_importance(
-        spec.algorithm,
-        fitted,
-        features,
-        replace_infinities(spec.algorithm, encode_frame(labelled_test, features, where))[
-            truth >= 0 if classes else slice(None)
-        ],
-        truth[truth >= 0] if classes else truth,
-        spec.seed,
-    )
+    predictor = TrainedPredictor(spec.algorithm, features, classes, fitted, where)
+    unlabelled = training.height - labelled.height
     notes = [
         *(f'"{column}" is not a feature: {reason}' for column, reason in left_out.items()),
-        *(
-            [f"{training.height - labelled.height:,} rows without a target value were not used for training"]
-            if labelled.height < training.height
-            else []
-        ),
+        *([f"{unlabelled:,} rows without a target value were not used for training"] if unlabelled else []),
         *notes,
     ]
     model = FittedModel(
@@ -142,23 +123,43 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
         task=spec.task,
         target=spec.target,
         features=tuple(f.name for f in features),
-        predictor=TrainedPredictor(spec.algorithm, features, classes, fitted, where),
+        predictor=predictor,
         classes=classes,
         known_classes=classes,
         positive=positive,
         threshold=spec.threshold,
-        importance=shares,
+        importance=_measure_importance(predictor, test.filter(_has_label(spec.target, test)), spec),
         left_out=left_out,
         notes=tuple(notes),
         details={
             "rows_trained": labelled.height,
-            "rows_unlabelled": training.height - labelled.height,
+            "rows_unlabelled": unlabelled,
             "rows_held_out": test.height,
             "versions": library_versions(),
         },
     )
     held_out = test.select(*dict.fromkeys([*model.features, *entity, spec.target]))
     return TrainingResult(model, held_out, model.notes, same_rows=kept is not None and kept.equals(held_out))
+
+
+def _read_columns(table: Table, names: Sequence[str]) -> pl.DataFrame:
+    """Read columns of a table."""
+    schema = table.frame.collect_schema()
+    # Categories become text: their physical codes, and so their hashes, depend on the order of rows.
+    texts = [name for name in names if isinstance(schema[name], pl.Categorical | pl.Enum)]
+    with explain_read_errors(table):
+        return table.frame.select(names).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
+
+
+def _measure_importance(
+    predictor: TrainedPredictor, labelled: pl.DataFrame, spec: TrainModel
+) -> dict[str, float] | None:
+    """Return the importance of the features on labelled held-out rows; rows of unseen classes are left out."""
+    truth = _encode_target(labelled[spec.target], predictor.classes, predictor.where)
+    rows = replace_infinities(predictor.algorithm, encode_frame(labelled, predictor.features, predictor.where))
+    if predictor.classes:
+        rows, truth = rows[truth >= 0], truth[truth >= 0]
+    return compute_importance(predictor.algorithm, predictor.estimator, predictor.features, rows, truth, spec.seed)
 
 
 def _has_label(target: str, frame: pl.DataFrame) -> pl.Expr:

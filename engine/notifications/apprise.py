@@ -168,7 +168,7 @@ def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) ->
     answer = _notify(service, url, post, shorter)
     while not answer.taken and answer.is_about_content and len(shorter) >= 2 * SHORTEST_TEXT:
         room = len(shorter) // 2
-        shorter = complete(shorten_text(text, lambda part, room=room: len(complete(part)) <= room))  # type: ignore[misc]
+        shorter = complete(shorten_text(text, lambda part, room=room: len(complete(part)) <= room))  # type: ignore[misc]  # a default
         answer = _notify(service, url, post, shorter)
     return answer
 

@@ -59,7 +59,7 @@ def find_channel_refusal(project: ProjectSpec, name: str, secrets: Secrets) -> s
 
 
 def _is_of_node(url: str) -> bool:
-    """Tell whether a URL consists of a single secret, which only the owner of the node can set."""
+    """Return whether a URL consists of a single secret, which only the owner of the node can set."""
     only = find_only_reference(url)
     return only is not None and only.parts[:1] == ("secret",)
 

@@ -13,7 +13,7 @@ SILENT = "would send nothing: "
 
 
 def is_silent(preview: str) -> bool:
-    """Tell whether a preview says that its reporter would send nothing."""
+    """Return whether a preview says that its reporter would send nothing."""
     return SILENT in preview.partition("\n")[0]
 
 

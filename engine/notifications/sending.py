@@ -121,8 +121,11 @@ def follow_state(
         return _apply_cooldown(reporter, state, now) if plain.sends else replace(plain, state=state)
     if observed == before.told:
         sent = f", and its message was made at {format_second(state.sent_at)}" if state.sent_at else ""
-        what = "its run_condition has held" if reporter.run_condition else f"the outcome has been {observed}"
-        unchanged = f"nothing has changed: {what} since {format_second(state.since)}{sent}"
+        # Not "nothing has changed": another problem may have begun, under the same condition.
+        what = f"nothing has changed: the outcome has been {observed}"
+        if reporter.run_condition:
+            what = "it tells a beginning once: its run_condition has held"
+        unchanged = f"{what} since {format_second(state.since)}{sent}"
         return Sending(False, plain.reason or unchanged, state=state)
     if observed == usual and unmuted is not None and _is_other_than(usual, reporter, unmuted):
         reason = "it would tell a recovery, but only muted checks make the difference"

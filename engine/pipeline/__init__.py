@@ -1,4 +1,4 @@
-"""Builders of what the project declares: datasets are verified, models trained, evaluation stores filled.
+"""Builders of declared resources: they verify datasets, train models and fill evaluation stores.
 
-Each builder reuses an earlier result if nothing has changed, and its return value tells whether it did.
+Each builder reuses an earlier result if nothing has changed, and returns whether it did.
 """

@@ -1,8 +1,8 @@
 """The actions of a plan and of a run, each with its reason.
 
-`engine plan`, `run.json` and the log share this one model, so they cannot disagree. A reason is structured data: which
-setting of the spec changed, its old and new value and its position; or which file, or which version. The text that
-people read is made from that data and stored beside it.
+`engine plan`, `run.json` and the log share this model, so they cannot disagree. A reason is structured data: the
+changed setting of the spec with its old and new value and its position, or the changed file or version. The text for
+people is derived from that data and stored beside it.
 """
 
 from typing import Any, Literal
@@ -18,13 +18,13 @@ ActionCause = Literal["new", "changed", "forced", "reused", "always", "depends",
 
 
 class FrozenModel(BaseModel):
-    """A part of a plan or of a result, which nobody changes and which has no other fields."""
+    """An immutable part of a plan or of a result, without extra fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Change(FrozenModel):
-    """One difference between an earlier computation and the one that is needed now."""
+    """One difference between an earlier computation and the required one."""
 
     kind: Literal["spec", "variable", "data", "code", "version", "model", "reference"] = Field(
         description="What kind of thing differs: a setting of the spec, a variable, the content of data, a Python "
@@ -38,7 +38,7 @@ class Change(FrozenModel):
 
 
 class ReadSource(FrozenModel):
-    """One source that an action reads: a dataset without inputs, or a query whose number of rows is known."""
+    """A source that an action reads: a dataset without inputs, or a query with a known number of rows."""
 
     dataset: str = Field(description="The name of the dataset, or of other rows, such as a model's held-out rows.")
     rows: int | None = Field(None, description="The number of rows; null if it is not known before reading.")
@@ -47,7 +47,7 @@ class ReadSource(FrozenModel):
 
 
 class Action(FrozenModel):
-    """One unit of work: done, or skipped because an earlier result is still valid."""
+    """A unit of work: executed, or skipped because an earlier result is still valid."""
 
     kind: Literal[
         "read",

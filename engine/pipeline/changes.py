@@ -1,7 +1,7 @@
-"""Explains why something is computed again, by comparing the facts behind its fingerprint with earlier facts.
+"""Explains why a result is recomputed, by comparing the facts behind its fingerprint with earlier facts.
 
-A fingerprint shows that something has changed, but not what. So the facts that it is computed from are stored beside
-it. They are nested JSON with these parts; a part that does not matter is left out:
+A fingerprint shows that something has changed, but not what. So the facts that it is computed from are stored with it.
+They are nested JSON with these parts; irrelevant parts are left out:
 
 spec       the settings, per function of a resource in the computation (model, dataset, store) and path within it
 datasets   the provenance of the data: every table that it is made from
@@ -12,8 +12,8 @@ model      the version of the trained model
 challenger the name of the challenger, and the version of it that the engine has trained
 reference  what the batch is compared with
 
-Settings that equal their default are not stored, so adding a key to the spec format changes no fingerprint. A setting
-that is absent is therefore compared, and reported, as its default.
+Settings that equal their default are not stored, so a new key in the spec format changes no fingerprint. A missing
+setting is therefore compared and reported as its default.
 """
 
 import json
@@ -27,13 +27,13 @@ from engine.spec.resources.resource import Resource, default_of
 from engine.store import PastFacts
 
 MAX_CANDIDATES = 20
-"""Number of earlier results that are compared, to find the one that differs least."""
+"""Most earlier results that are compared to find the one with the fewest changes."""
 SHOWN_CHARACTERS = 40
-"""Characters of a value that are shown; of longer values only the part that differs is shown."""
+"""Most characters shown of a value; of longer values only the differing part is shown."""
 LISTED_FILES = 20
-"""Changed files that are listed one by one."""
+"""Most changed files that are listed."""
 _READING = {"readings", "compression", "names", "converted"}
-"""Facts of files that are there only if their content is read in another way than usual."""
+"""Facts of files that exist only if their content is not read in the usual way."""
 
 FingerprintFacts = Mapping[str, Any]
 RolePaths = Mapping[str, tuple[str, ...]]
@@ -41,7 +41,7 @@ RolePaths = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class ChangeReason:
-    """Why something is computed: the kind of reason, the reason as text, and the list of changes."""
+    """The reason for a computation: its kind, its text, and the list of changes."""
 
     cause: ActionCause
     reason: str
@@ -59,8 +59,8 @@ def explain_change(
 ) -> ChangeReason:
     """Explain what has changed since the most similar earlier result.
 
-    The earlier result with the fewest changes is chosen, since the newest may have been computed for another purpose
-    (another quarter, say). Among equals the newest wins.
+    The earlier result with the fewest changes is chosen, since the newest may be for another purpose, such as another
+    quarter. Among equals the newest is chosen.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def explain_change(
         return ChangeReason("new", never, [])
     compared = [(candidate, find_changes(candidate.facts, facts, places, project)) for candidate in earlier]
     nearest, found = min(compared, key=lambda pair: len(pair[1]))  # min keeps the first of equals: the newest
-    if not found:  # equal facts, unequal fingerprints: the function that computes fingerprints has changed
+    if not found:  # equal facts, different fingerprints: the function that computes fingerprints has changed
         found = [Change(kind="version", what="fingerprint", says="the way fingerprints are computed has changed")]
     return ChangeReason("changed", f"since {since}{nearest.label}" if since else "", found)
 
@@ -89,8 +89,8 @@ def find_changes(
     found: list[Change] = [*_compare_datasets(before.get("datasets", {}), after.get("datasets", {}), project)]
     if before.get("model") != after.get("model"):
         found.append(_describe_model_change(before.get("model"), after.get("model"), places))
-    same_challenger, told = _compare_challengers(before.get("challenger"), after.get("challenger"))
-    found += told
+    same_challenger, differences = _compare_challengers(before.get("challenger"), after.get("challenger"))
+    found += differences
     for role, place in places.items():
         if role == "challenger" and not same_challenger:
             continue
@@ -100,7 +100,7 @@ def find_changes(
     found += _compare_named_values("versions", before, after)
     found += _compare_metrics(before.get("metrics", []), after.get("metrics", []), places, project)
     found += _compare_references(before.get("reference", {}), after.get("reference", {}), places, project)
-    # The same change can be found twice: a dataset is an input of the batch and of the reference, say.
+    # The same change can be found twice, such as in an input of both the batch and the reference.
     return list({(change.kind, change.what, change.says): change for change in found}.values())
 
 
@@ -127,9 +127,9 @@ def _compare_nested_settings(
     before, after
         The stored settings at a path of the spec.
     resource_path, inner_path
-        That path: of the resource, and within it.
+        The parts of that path: the resource, and the path within it.
     current
-        The object of the current spec at that path, from which defaults are taken.
+        The object of the current spec at that path, for defaults.
     """
     for key in dict.fromkeys([*after, *before]):
         default = default_of(current, key) if isinstance(current, Resource) else None
@@ -160,9 +160,9 @@ def _describe_setting(
 
 
 def _compare_datasets(before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec) -> Iterator[Change]:
-    """Yield the changes of the tables themselves, not of tables that only read a changed one.
+    """Yield the changes of tables themselves, without tables that only read a changed one.
 
-    Tables are matched by fingerprint first: a dataset that was renamed has not changed.
+    Tables are matched by fingerprint first: a renamed dataset has not changed.
     """
     earlier = {table["fingerprint"] for table in before.values()}
     for name, table in after.items():
@@ -174,7 +174,7 @@ def _compare_datasets(before: FingerprintFacts, after: FingerprintFacts, project
             )
             continue
         found = [*_compare_tables(name, before[name], table, project)]
-        # A query that has not changed itself, or a reader of kept rows, is explained by its inputs, if one has changed.
+        # An unchanged query, or a reader of kept rows, is explained by its changed inputs.
         inputs = any(after[other]["fingerprint"] not in earlier for other in after if other != name)
         if not found and not (("sql" in table or "rows_of" in table) and inputs):
             says = f"the content of dataset {name} has changed"
@@ -187,8 +187,8 @@ def _compare_tables(
 ) -> Iterator[Change]:
     place = ("datasets", name)
     if before.keys() == {"fingerprint"}:
-        return  # of a model version from a bundle, which tells no more
-    # Each kind of dataset has different facts, so different keys mean another kind.
+        return  # of a model version from a bundle, which has no more facts
+    # Each kind of dataset has different facts, so different keys show another kind.
     same_kind = before.keys() - _READING == after.keys() - _READING
     if not same_kind and "table" in {*before, *after}:
         says = f"dataset {name}: its rows are no longer read from the same kind of place"
@@ -202,16 +202,7 @@ def _compare_tables(
         )
         return
     if "sql" in after:
-        if before["sql"] != after["sql"]:
-            yield _describe_setting(place, ("sql",), before["sql"], after["sql"], project)
-        for variable in sorted(before["variables"].keys() & after["variables"].keys()):
-            old, new = before["variables"][variable], after["variables"][variable]
-            if old != new:
-                # A value from the command line or a loop is not in the spec, so it has no position there.
-                overridden = variable in project.overrides
-                at = None if overridden else project.position("variables", variable)
-                says = f"variable {variable} {format_change(old, new)}"
-                yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
+        yield from _compare_queries(place, before, after, project)
     elif "rows_of" in after:
         if before["rows_of"] != after["rows_of"]:
             says = f"dataset {name}: its rows are now those of {after['rows_of']}, not of {before['rows_of']}"
@@ -221,25 +212,54 @@ def _compare_tables(
     elif "files" in after:
         yield from _compare_files(name, before, after)
         yield from _compare_readings(name, before.get("readings", {}), after.get("readings", {}))
-        old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
-        yield from _compare_settings(old, new, place, project)
-        for column in sorted(before["types"].keys() | after["types"].keys()):
-            old, new = before["types"].get(column), after["types"].get(column)
-            if old != new:
-                yield _describe_setting((*place, "columns", column), ("type",), old, new, project)
+        yield from _compare_file_settings(place, before, after, project)
     else:
-        versions = [*_compare_named_values("versions", before, after)]
-        if not versions:  # else the same rows may have another hash
-            says = f"dataset {name}: {after['function']} returned different rows"
-            yield Change(kind="data", what=f"datasets.{name}", says=says)
-        old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
-        yield from _compare_settings(old, new, place, project)
-        yield from _compare_named_values("code", before, after)
-        yield from versions
+        yield from _compare_functions(name, before, after, project)
+
+
+def _compare_queries(
+    place: tuple[str, ...], before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
+) -> Iterator[Change]:
+    """Compare the SQL of a query, and the values of its variables."""
+    if before["sql"] != after["sql"]:
+        yield _describe_setting(place, ("sql",), before["sql"], after["sql"], project)
+    for variable in sorted(before["variables"].keys() & after["variables"].keys()):
+        old, new = before["variables"][variable], after["variables"][variable]
+        if old != new:
+            # A value from the command line or a loop is not in the spec, so it has no position there.
+            at = None if variable in project.overrides else project.position("variables", variable)
+            says = f"variable {variable} {format_change(old, new)}"
+            yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
+
+
+def _compare_file_settings(
+    place: tuple[str, ...], before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
+) -> Iterator[Change]:
+    """Compare how files are read: their format, and the types of columns."""
+    old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
+    yield from _compare_settings(old, new, place, project)
+    for column in sorted(before["types"].keys() | after["types"].keys()):
+        old, new = before["types"].get(column), after["types"].get(column)
+        if old != new:
+            yield _describe_setting((*place, "columns", column), ("type",), old, new, project)
+
+
+def _compare_functions(
+    name: str, before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
+) -> Iterator[Change]:
+    """Compare the rows that a function returns, its arguments and its code."""
+    versions = [*_compare_named_values("versions", before, after)]
+    if not versions:  # else the same rows may have another hash
+        says = f"dataset {name}: {after['function']} returned different rows"
+        yield Change(kind="data", what=f"datasets.{name}", says=says)
+    old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
+    yield from _compare_settings(old, new, ("datasets", name), project)
+    yield from _compare_named_values("code", before, after)
+    yield from versions
 
 
 def _compare_stored_rows(name: str, key: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
-    """Compare rows that a database or Spark holds: in a table, or behind a path."""
+    """Compare rows in a database or in Spark, from a table or a path."""
     versions = [*_compare_named_values("versions", before, after)]
     what = f"datasets.{name}"
     if any(before[one] != after[one] for one in ("connection", key)):
@@ -255,7 +275,7 @@ def _compare_stored_rows(name: str, key: str, before: FingerprintFacts, after: F
 
 def _compare_files(name: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
     old, new = before["files"], after["files"]
-    # The facts do not list the files of a dataset that has thousands, so the changed ones cannot be named.
+    # The facts of a dataset with thousands of files do not list them, so changed ones cannot be named.
     if before["file_count"] > len(old) or after["file_count"] > len(new):
         says = f"dataset {name}: files have changed ({before['file_count']} → {after['file_count']} files)"
         yield Change(kind="data", what=f"datasets.{name}", says=says)
@@ -293,7 +313,7 @@ def _describe_model_change(before: Any, after: Any, places: RolePaths) -> Change
 
 
 def _compare_challengers(before: Any, after: Any) -> tuple[bool, list[Change]]:
-    """Return whether both sides have a challenger of one name, and what has changed of it besides its settings."""
+    """Return whether both sides have a challenger of the same name, and its changes besides settings."""
     if before == after:
         return before is not None, []
     old, new = (None if one is None else ", ".join(filter(None, one.values())) for one in (before, after))
@@ -307,7 +327,7 @@ def _compare_challengers(before: Any, after: Any) -> tuple[bool, list[Change]]:
 def _compare_named_values(part: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
     old, new = before.get(part, {}), after.get(part, {})
     for name in new:
-        # an earlier engine may have had no version of something
+        # an earlier engine may have recorded no version of something
         if (name in old or (old and part == "versions")) and old.get(name) != new[name]:
             if part == "code":
                 says = f"the code of {name} has changed"
@@ -354,11 +374,11 @@ def _compare_references(
 
 
 def format_change(before: Any, after: Any) -> str:
-    """Return `0.95 → 0.9`; of long values only the part that differs is shown."""
+    """Return `0.95 → 0.9`; of long values only the differing part is shown."""
     old, new = _format_value(before), _format_value(after)
     if max(len(old), len(new)) <= SHOWN_CHARACTERS:
         return f"{old} → {new}"
-    # Start at the word that holds the first different character; texts that differ in length alone, at the shorter end.
+    # Start at the word with the first different character, or near the shorter text's end if it is a prefix.
     start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     start = old.rfind(" ", 0, start) + 1
     return f"{_cut_text(old, start)} → {_cut_text(new, start)}"

@@ -1,6 +1,6 @@
-"""What has changed since the last evaluation that was OK, for the messages of alerts.
+"""Summarizes the changes since the last evaluation that was OK, for messages of alerts.
 
-The answer comes from the facts behind the fingerprints of both evaluations, which `engine plan` compares too.
+It compares the facts behind the fingerprints of both evaluations, as `engine plan` does.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from engine.spec.resources.checks import select_active_checks
 from engine.store import EvaluationFilter
 
 SHOWN_CHANGES = 10
-"""Changes of one store that are listed."""
+"""Most changes of one store that are listed."""
 
 _MOST_TELLING_FIRST = ("model", "reference", "spec", "code", "version", "variable", "data")
 
 
 def summarize_changes(evaluations: Sequence[Evaluation], context: BuildContext) -> str:
-    """Return, for each evaluation, what has changed since the last one of its store whose checks were all OK.
+    """Return the changes of each evaluation since the last one of its store whose checks were all OK.
 
-    Where no check has judged the store yet, that is the evaluation before. Without evaluations the text is empty.
+    If no checks of the store were applied yet, that is the previous evaluation. Without evaluations the text is empty.
     """
     return "\n".join(_summarize_store(evaluation, context) for evaluation in evaluations)
 

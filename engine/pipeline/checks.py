@@ -31,26 +31,26 @@ from engine.spec.resources.checks import (
 from engine.store import EvaluationFilter
 
 RECENT_EVALUATIONS = 100
-"""Evaluations of which a plan learns how often they are made."""
+"""Most recent evaluations from which a plan estimates their frequency."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedChecks:
-    """The results of checks, and the metrics that they were applied to; none if a dataset has not passed its checks."""
+    """The results of checks, and the metrics that they used; none if a dataset failed its checks."""
 
     results: Sequence[CheckResult]
     metrics: Mapping[str, float | None]
 
 
 def apply_checks(target: str, context: BuildContext) -> AppliedChecks:
-    """Apply the checks of an evaluation store or of a dataset, as the spec declares them; record and log the results.
+    """Apply the declared checks of an evaluation store or of a dataset; record and log the results.
 
-    The evaluation is the one that this run has built or reused, else the newest.
+    The evaluation is the one that this run built or reused, otherwise the newest.
 
     Raises
     ------
     DataError
-        The store has no evaluation yet; or the dataset cannot be read, or its contract does not hold.
+        The store has no evaluation yet; or the dataset cannot be read, or violates its contract.
     """
     metrics: dict[str, float | None] = {}
     before = len(context.journal.checks)
@@ -76,7 +76,7 @@ def apply_checks(target: str, context: BuildContext) -> AppliedChecks:
 
 
 def _log_checks(results: Sequence[CheckResult], context: BuildContext) -> None:
-    """Log what is not OK, what measured nothing, and which checks could hardly have failed."""
+    """Log results that are not OK or measured nothing, and checks that could hardly have failed."""
     for check in results:
         if check.muted or (check.mute and check.counts_as is CheckOutcome.OK):
             context.log.info(f"{check.outcome} {check.summary}")
@@ -93,7 +93,7 @@ def _log_checks(results: Sequence[CheckResult], context: BuildContext) -> None:
 
 
 def plan_evaluation_checks(evaluation: Evaluation, context: BuildContext) -> Decision[list[CheckResult]]:
-    """Plan the checks of an evaluation, which are applied every time."""
+    """Plan the checks of an evaluation, which are always applied."""
     declared = context.project.evaluation_stores[evaluation.store].checks
     active, inactive = ", ".join(select_active_checks(declared)), describe_inactive_checks(declared)
     action = Action(
@@ -108,9 +108,9 @@ def plan_evaluation_checks(evaluation: Evaluation, context: BuildContext) -> Dec
 
 
 def _expect_false_alarms(name: str, context: BuildContext) -> list[str]:
-    """Return the false alarms to expect of the checks of a store as a note, once in a call."""
+    """Return a note on the expected false alarms of a store's checks, once per call of the engine."""
     declared = context.project.evaluation_stores[name]
-    # an evaluation that a plan has simulated has no metrics
+    # a simulated evaluation of a plan has no metrics
     stored = [
         one
         for one in context.store.evaluations.history(name, RECENT_EVALUATIONS, metrics=["data_drift"])
@@ -119,7 +119,7 @@ def _expect_false_alarms(name: str, context: BuildContext) -> list[str]:
     newest = stored[-1].metrics.get("data_drift") if stored else None
     moments = [one.moment for one in stored]
     text = describe_false_alarms(select_active_checks(declared.checks), declared.drift.confidence, newest, moments)
-    return [text] if text and context.said.add(f"{name}: {text}") else []
+    return [text] if text and context.logged.add(f"{name}: {text}") else []
 
 
 def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[CheckResult]:
@@ -162,9 +162,9 @@ def _read_past(
     earlier: EvaluationFilter,
     context: BuildContext,
 ) -> list[PastMetrics]:
-    """Return the metrics of the earlier evaluations that checks look at, oldest first."""
+    """Return the metrics of the earlier evaluations that checks use, oldest first."""
     history, found = context.store.evaluations.history, list[Evaluation]()
-    earlier = replace(earlier, other_dataset_than=None)  # whether data have changed is seen in the whole history
+    earlier = replace(earlier, other_dataset_than=None)  # changes of data are found in the whole history
 
     def select(read: list[Evaluation]) -> list[Evaluation]:
         return [one for one in count_same_data_once(read) if is_of_other_batch(one, evaluation)]
@@ -183,7 +183,7 @@ def _read_past(
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
-    """Return the smallest detectable drift by metric; evaluations that earlier versions made have none."""
+    """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
     found = {str(MetricName("drift", name)): column.detectable for name, column in evaluation.columns.items()}
     if evaluation.prediction is not None:
         found[str(MetricName("prediction_drift", "drift"))] = evaluation.prediction.main.detectable
@@ -195,7 +195,7 @@ def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None
 
 
 def find_current_evaluation(name: str, context: BuildContext) -> Evaluation:
-    """Return the evaluation that this run has built or reused, else the newest."""
+    """Return the evaluation that this run built or reused, otherwise the newest."""
     if name in context.built:
         return context.store.evaluations.get(context.built[name])
     newest = context.store.evaluations.find_newest(name)

@@ -1,6 +1,7 @@
-"""What every build gets: the project with its variables, its data, the state, the secrets, the clock and the log.
+"""The context of builds: the project with its variables, data, state, secrets, clock and log.
 
-It is frozen: an iteration of a loop and a `set_variables` step get a new context, so values cannot outlive their scope.
+It is frozen: each iteration of a loop and each `set_variables` step gets a new one, so values cannot outlive their
+scope.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode
-from engine.pipeline.journal import Journal, SaidTexts
+from engine.pipeline.journal import Journal, LoggedTexts
 from engine.pipeline.log import RunLog
 from engine.spec import ProjectSpec
 from engine.spec.secrets.values import Secrets
@@ -26,12 +27,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateContext:
-    """What is needed to look at the state and to change it, where no data are read.
+    """The context for reading and changing the state without data.
 
     Attributes
     ----------
     project
-        Its overrides are the values that the command line, loops and steps have set so far.
+        The project; its overrides are the values set so far by the command line, loops and steps.
     """
 
     project: ProjectSpec
@@ -44,26 +45,26 @@ class StateContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildContext(StateContext):
-    """Everything that a build may use.
+    """The context of a build.
 
     Attributes
     ----------
     mode
         In a dry run the store is a copy, and nothing outside may be changed. In a plan, actions are only simulated.
     run
-        The id of the run that builds; None outside of runs.
+        The id of the current run; None outside runs.
     held_locks
         Tokens of the locks that this run and its parents hold.
     built
-        Per evaluation store, the id of the evaluation that this run has built or reused.
+        The id of the evaluation that this run built or reused, by evaluation store.
     hashes
-        The cache of file hashes, which knows the files that were written again with the same content.
-    said
-        What has been said about the data in this call.
+        The cache of file hashes, which records files rewritten with the same content.
+    logged
+        The texts about data that were logged in this call.
     journal
         The actions and the checks of the current step.
     settled
-        The states, by absolute path, in which a watch has found files to be complete.
+        The states of files that a watch found to be complete, by absolute path.
     """
 
     datasets: "Datasets"
@@ -72,33 +73,33 @@ class BuildContext(StateContext):
     run: str | None = None
     held_locks: tuple[str, ...] = ()
     built: Mapping[str, str] = field(default_factory=dict)
-    said: SaidTexts = field(default_factory=SaidTexts)
+    logged: LoggedTexts = field(default_factory=LoggedTexts)
     journal: Journal = field(default_factory=Journal)
     settled: Mapping[str, FileIdentity] = field(default_factory=dict)
 
     def with_moment(self, as_of: datetime) -> Self:
-        """Return a context that stands for another moment."""
+        """Return a context with another moment."""
         project = self.project.with_moment(as_of)
         return replace(self, project=project, datasets=self.datasets.with_project(project))
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
-        """Return a context in which these variables have these values."""
+        """Return a context with these values of variables."""
         if not values:
             return self
         project = self.project.with_variables(values)
         return replace(self, project=project, datasets=self.datasets.with_project(project))
 
     def without_drill(self) -> Self:
-        """Return a context whose data are as they are: no drill disturbs a reference, or what a model is trained on."""
+        """Return a context without a drill, so that references and training data are undisturbed."""
         datasets = self.datasets.with_drill(None)
         return self if datasets is self.datasets else replace(self, datasets=datasets)
 
     def with_defaults(self, values: Mapping[str, Any]) -> Self:
-        """Return a context in which these variables have these values, unless they have been set already."""
+        """Return a context with these values of variables that are not set yet."""
         return self.with_values({name: value for name, value in values.items() if name not in self.project.overrides})
 
     def read_unchanged(self, work: Callable[[Self], T]) -> T:
-        """Return what `work` returns for this context; if a file that it reads changes meanwhile, do it once more."""
+        """Return the result of `work` for this context; repeat it once if a file changes while it is read."""
         from engine.data.files.watched_files import read_unchanged
 
         def attempt(files: "WatchedFiles") -> T:
@@ -109,9 +110,9 @@ class BuildContext(StateContext):
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[Self]:
-        """Hold a lock of the store; yield a context that knows its token, so that child runs may pass the lock.
+        """Hold a lock of the store; yield a context with its token, which lets child runs pass the lock.
 
-        A plan changes nothing, so it needs no lock.
+        A plan changes nothing, so it takes no lock.
         """
         if self.mode == "plan":
             yield self

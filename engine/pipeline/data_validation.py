@@ -1,7 +1,7 @@
-"""Validates the spec against the data before anything is computed: unknown columns, checks that match nothing.
+"""Validates the spec against the data before computations: unknown columns, checks that match nothing.
 
-`engine validate` reads no data, so it cannot check column names. Here the schemas of the datasets are known, and if an
-evaluation is reused, all its metrics. What will certainly fail is an error; what merely has no effect is a warning.
+`engine validate` reads no data, so it cannot check column names. Here the schemas of the datasets are known, and all
+metrics of a reused evaluation. A certain failure is an error; a setting without effect is a warning.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -36,12 +36,12 @@ from engine.spec.validation.validator import SpecPath
 
 
 def validate_target(target: str, evaluation: Evaluation | None, context: BuildContext, findings: Findings) -> None:
-    """Validate the columns that the spec names against the data that a step with this target reads.
+    """Validate the columns named in the spec against the data that a step with this target reads.
 
     Parameters
     ----------
     evaluation
-        The evaluation that is reused, if any: only its metrics will exist.
+        The reused evaluation, if any: only its metrics will exist.
     """
     project = context.project
     datasets, models = {target} & project.datasets.keys(), {target} & project.models.keys()
@@ -53,7 +53,7 @@ def validate_target(target: str, evaluation: Evaluation | None, context: BuildCo
     for model in sorted(models):
         spec = project.models[model]
         built = model == target and not getattr(spec, "frozen", False)
-        # The data that an active model was trained on need not be there, unless it is built itself.
+        # The training data of an active model may be missing, unless the step builds the model itself.
         if isinstance(spec, TrainModel) and (built or find_active_version(model, context)[0] is None):
             validate_model(model, context, findings)
             datasets |= {spec.dataset}
@@ -67,21 +67,21 @@ def validate_target(target: str, evaluation: Evaluation | None, context: BuildCo
 
 
 def report_findings(step: AnyStep, context: BuildContext) -> None:
-    """Write into the log, once in a call, what `engine plan` finds about the columns that a step names."""
+    """Log the findings of `engine plan` about the columns of a step, once per call of the engine."""
     findings = Findings()
     for target in step.targets:
-        if target not in context.built:  # else it was told by the step that built it
-            with suppress(EngineError):  # the step has ended well; what cannot be opened again now, the next one tells
+        if target not in context.built:  # otherwise the step that built it logged them
+            with suppress(EngineError):  # the step has succeeded; the next step reports what cannot be opened now
                 validate_target(target, None, context, findings)
     for found in findings.sorted_by_position():
         at = found.position
         text = f"{at.file}:{at.line}:{at.column}: {found.message}{f'; {found.help}' if found.help else ''}"
-        if context.said.add(text, found.message):
+        if context.logged.add(text, found.message):
             context.log.warning(text)
 
 
 def validate_dataset(name: str, context: BuildContext, findings: Findings) -> None:
-    """Add a finding for each check of a column that the dataset does not have."""
+    """Add a finding for each check of a missing column."""
     schema = context.datasets.open(name).frame.collect_schema()
     roles = {
         column: "time" if column_type(dtype) in ("date", "datetime") else drift.infer_role(dtype) or "categorical"
@@ -96,7 +96,7 @@ def validate_dataset(name: str, context: BuildContext, findings: Findings) -> No
 
 
 def validate_reading(name: str, context: BuildContext, findings: Findings) -> None:
-    """Add a warning for each column, of a dataset and its inputs, that is text and looks like something else."""
+    """Add a warning for each text column of a dataset and its inputs that looks like another type."""
     for source, table in context.datasets.open(name).lineage().items():
         at = context.project.position("datasets", source)
         for warning in table.warnings:
@@ -104,7 +104,7 @@ def validate_reading(name: str, context: BuildContext, findings: Findings) -> No
 
 
 def validate_model(name: str, context: BuildContext, findings: Findings) -> None:
-    """Add a finding for a target or a feature that the training dataset does not have."""
+    """Add a finding for a target or a feature that is missing in the training dataset."""
     spec = context.project.models[name]
     if not isinstance(spec, TrainModel):
         return
@@ -128,7 +128,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
     Parameters
     ----------
     evaluation
-        The evaluation that is reused, if any: only its metrics will exist.
+        The reused evaluation, if any: only its metrics will exist.
     """
     spec = context.project.evaluation_stores[name]
     batch = context.datasets.open(spec.dataset)
@@ -140,7 +140,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
     place = ("evaluation_stores", name)
     named = [*_iterate_metrics(select_active_checks(spec.checks), (*place, "checks"))]
     named += [((*place, "display", "metrics", i), metric) for i, metric in enumerate(spec.display.metrics)]
-    # Columns that are not compared: excluded ones, the entity, the model's target, and all that are not its features.
+    # Not compared: excluded columns, the entity, the model's target, and all that are not its features.
     absent = {*spec.drift.columns.exclude, batch.entity}
     if spec.model:
         model = context.project.models[spec.model]
@@ -173,7 +173,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
 
 
 def _validate_model_columns(store: str, name: str, batch: Table, context: BuildContext, findings: Findings) -> None:
-    """Add a finding for each column that a model which the engine does not train needs, and that is not there."""
+    """Add a finding for each missing column that an externally trained model needs."""
     spec = context.project.models[name]
     if isinstance(spec, TrainModel):
         return
@@ -195,7 +195,7 @@ def _validate_model_columns(store: str, name: str, batch: Table, context: BuildC
 
 
 def _find_reference_table(store: str, batch: Table, context: BuildContext) -> Table | None:
-    """Return the table that is the reference of a store; None where it is an earlier evaluation or held-out rows."""
+    """Return the reference table of a store; None if the reference is an earlier evaluation or held-out rows."""
     context, batch = context.without_drill(), batch.undisturbed or batch
     spec = context.project.evaluation_stores[store]
     match spec.reference:
@@ -210,12 +210,12 @@ def _find_reference_table(store: str, batch: Table, context: BuildContext) -> Ta
 
 
 def find_unknown_target(spec: Model, batch: Table, reference: Table | None) -> tuple[str, str] | None:
-    """Return what is wrong if neither side has the target column, and what to do; else None.
+    """Return the problem and its remedy if neither side has the target column; otherwise None.
 
     Parameters
     ----------
     reference
-        None where it is an earlier evaluation or the held-out rows of a trained model: these had the target.
+        None if it is an earlier evaluation or the held-out rows of a trained model: these had the target.
     """
     if isinstance(spec, TrainModel) or reference is None:
         return None
@@ -228,7 +228,7 @@ def find_unknown_target(spec: Model, batch: Table, reference: Table | None) -> t
 def require_target(name: str, batch: Table, reference: Table | None, context: BuildContext) -> None:
     """Raise a ModelError if neither the batch nor the reference has the target column of a model.
 
-    Without this, a misspelt target would be as good as labels that are not there yet, and the real one a feature.
+    Otherwise a misspelt target would look like labels that do not exist yet, and the real target like a feature.
     """
     if unknown := find_unknown_target(context.project.models[name], batch, reference):
         at = context.project.position("models", name, "target")
@@ -237,7 +237,7 @@ def require_target(name: str, batch: Table, reference: Table | None, context: Bu
 
 
 def _describe_absent_column(column: str, tables: Sequence[Table], what: str) -> tuple[str, str]:
-    """Return the message that no table has a column, and help; `what` follows the column's name."""
+    """Return the message that no table has a column, and its remedy; `what` follows the column's name."""
     names = [repr(table.name) for table in tables]
     which = f"dataset {names[0]} has no" if len(names) == 1 else f"neither dataset {' nor dataset '.join(names)} has a"
     known = list(dict.fromkeys(name for table in tables for name in table.frame.collect_schema()))
@@ -248,7 +248,7 @@ def _describe_absent_column(column: str, tables: Sequence[Table], what: str) -> 
 
 
 def _iterate_metrics(checks: Mapping[str, Check], place: SpecPath) -> Iterator[tuple[SpecPath, str]]:
-    """Yield every metric that the checks name, with its path in the spec."""
+    """Yield every metric named by the checks, with its path in the spec."""
     for name, check in checks.items():
         if isinstance(check, PythonCheck):
             continue
@@ -267,7 +267,7 @@ def _validate_metric(
     where: str,
     findings: Findings,
 ) -> None:
-    """Add what is wrong with a metric of columns, judged by the columns' names and types."""
+    """Add findings for a metric of columns, based on the columns' names and types."""
     metric = parse_metric_name(text)
     if text in custom_metrics or isinstance(metric, Problem):
         return
@@ -290,7 +290,7 @@ def _validate_metric(
 
 
 def _validate_stored_metric(text: str, at: Position, evaluation: Evaluation, findings: Findings) -> None:
-    """Add a finding if the evaluation that is reused does not have the metric."""
+    """Add a finding if the reused evaluation lacks the metric."""
     wanted = normalize_metric_name(text)
     if wanted.endswith(".*"):
         if not any(metric.startswith(wanted[:-1]) for metric in evaluation.metrics):

@@ -1,7 +1,7 @@
 """Builds a dataset: verifies its contract, computes its metrics and applies its checks, and those of its inputs.
 
-The metrics are stored under a fingerprint of content, contract and wanted metrics, so an unchanged dataset is not read
-again; only its ages grow. Checks are applied every time.
+The metrics are stored under a fingerprint of content, contract and required metrics, so an unchanged dataset is not
+read again; only its ages grow. Checks are always applied.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ ALL_DATASET_METRICS = [
 ]
 
 _IN_SECONDS = tuple(f"{metric.name}." for metric in METRICS if metric.scope == "dataset" and metric.unit == "seconds")
-"""What the names of metrics in seconds begin with: ages, which grow while the data stay the same."""
+"""Prefixes of the names of metrics in seconds: ages, which grow while the data stay the same."""
 
 _NO_VALUE = "the column has no values, too few of them, or values so large that the result overflows"
 """Why a built-in metric has no value: the mean of nothing, the standard deviation of one value, a sum of 1e308s."""
@@ -48,7 +48,7 @@ _NO_VALUE = "the column has no values, too few of them, or values so large that 
 
 @dataclass(frozen=True, slots=True)
 class InspectedDataset:
-    """A dataset that has passed its contract and its checks: its table and its metrics."""
+    """A dataset that passed its contract and its checks, with its table and metrics."""
 
     table: Table
     metrics: dict[str, MetricValue]
@@ -56,11 +56,11 @@ class InspectedDataset:
 
 
 class ChecksFailed(Exception):  # noqa: N818 - the outcome of checks, not an error of the program
-    """A check of a dataset is ERROR, so nothing may be built from it."""
+    """A check of a dataset has the outcome ERROR, so nothing may be built from it."""
 
 
 def inspect_dataset(name: str, context: BuildContext, *, force: bool = False) -> InspectedDataset:
-    """Open a dataset; verify, measure and check its inputs, then the dataset itself. The journal keeps the checks.
+    """Open a dataset; verify, measure and check its inputs, then the dataset itself. Record the checks in the journal.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ def inspect_dataset(name: str, context: BuildContext, *, force: bool = False) ->
     Raises
     ------
     DataError
-        A dataset cannot be read, or its contract does not hold.
+        A dataset cannot be read, or violates its contract.
     ChecksFailed
-        A check is ERROR.
+        A check has the outcome ERROR.
     """
     if force and context.project.find_kept_place(name):
         context.datasets.compute_again(name)
@@ -81,7 +81,7 @@ def inspect_dataset(name: str, context: BuildContext, *, force: bool = False) ->
     reused = True
     for part in table.lineage():  # inputs first; the last is the table itself
         source = table.lineage()[part]
-        # An input without files or a table, contract and checks has nothing to verify.
+        # An input without files or a table, without contract and checks, has nothing to verify.
         files = source.files if source.kept is None else None  # files of kept rows are the engine's own
         if source is table or files or source.place or source.columns or context.project.datasets[part].checks:
             metrics, unread = _verify_dataset(source, context, force=force)
@@ -112,7 +112,7 @@ def plan_dataset_read(
 ) -> Decision[dict[str, MetricValue]]:
     """Plan to read a dataset: verify it and compute the metrics that its checks need, or `every` metric.
 
-    A dataset with custom metrics is measured every time, because it is not known what else their functions read.
+    A dataset with custom metrics is always measured, because their functions may read anything else.
     """
     name, spec = table.name, context.project.datasets[table.name]
     checks = select_active_checks(spec.checks).values()
@@ -140,7 +140,7 @@ def plan_dataset_read(
         return _take_ages_at_moment(values, now - context.project.as_of)
 
     if stored is not None and not force and not spec.metrics:
-        # of other data since: they are the latest again, for checks that look at earlier values
+        # other data were measured since: store these as the latest again, for checks of earlier values
         returned = find_past_window(checks) and context.store.measurements.find_first(name, table.fingerprint) is None
         reason = "they were measured before" if returned else "nothing has changed"
         reused = Action(kind="read", target=name, because="reused", reason=reason, notes=notes)
@@ -161,7 +161,7 @@ def plan_dataset_read(
         reason=why.reason,
         changes=why.changes,
         reads=list_sources(table, context),
-        # Nothing is known of a new dataset's content before.
+        # The content of a new dataset is unknown before.
         notes=read if why.cause == "new" else [*notes, *read],
     )
     return Decision(
@@ -172,7 +172,7 @@ def plan_dataset_read(
 def plan_dataset_checks(
     table: Table, metrics: dict[str, MetricValue], context: BuildContext
 ) -> Decision[list[CheckResult]]:
-    """Plan the checks of a dataset, which are applied every time."""
+    """Plan the checks of a dataset, which are always applied."""
     name, declared = table.name, context.project.datasets[table.name].checks
     reason = "; ".join(filter(None, [", ".join(select_active_checks(declared)), describe_inactive_checks(declared)]))
     notes = _expect_untypical_values(name, context)
@@ -181,7 +181,7 @@ def plan_dataset_checks(
 
 
 def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
-    """Return the false alarms to expect of the checks of a dataset as a note, once in a call."""
+    """Return a note on the expected false alarms of a dataset's checks, once per call of the engine."""
     checks = select_active_checks(context.project.datasets[name].checks)
     typical = {check: one for check, one in checks.items() if isinstance(one, TypicalCheck)}
     window = find_past_window(typical.values())
@@ -191,19 +191,19 @@ def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
     once = counts_same_data_once(name, context)
     earlier = context.store.measurements.list_earlier(name, None, window.count, since=since, same_data_once=once)
     text = describe_false_alarms(typical, 0.95, None, [one.created for one in earlier])
-    return [text] if text and context.said.add(f"{name}: {text}") else []
+    return [text] if text and context.logged.add(f"{name}: {text}") else []
 
 
 def _increase_ages(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
-    """Return the metrics of data that have not changed since they were measured, some time ago."""
+    """Return the metrics of unchanged data that were measured some time ago."""
     seconds = passed.total_seconds()
     return _change_ages(metrics, lambda age: age + seconds)
 
 
 def _take_ages_at_moment(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
-    """Return metrics that were measured now as they are at the moment that the run stands for, which has passed since.
+    """Return metrics that were measured now, with ages at the earlier moment of the run.
 
-    What has come since that moment is no time in the future: its age is 0.
+    Times after that moment are not in the future: their age is 0.
     """
     seconds = max(0.0, passed.total_seconds())
     return _change_ages(metrics, lambda age: max(age - seconds, min(age, 0.0)))
@@ -219,14 +219,14 @@ def _change_ages(metrics: Mapping[str, MetricValue], change: Callable[[float], f
 
 
 def _find_touched_files(table: Table, context: BuildContext) -> Iterator[Path]:
-    """Yield the files of a dataset that were written again with the same content since they were last read."""
+    """Yield the files of a dataset that were rewritten with the same content since they were last read."""
     return (path for path in (table.files.paths if table.files else ()) if str(path) in context.hashes.touched)
 
 
 def _measure_dataset(
     table: Table, wanted: Sequence[str], now: datetime, context: BuildContext
 ) -> dict[str, MetricValue]:
-    """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
+    """Verify a dataset, then compute the required built-in metrics and all custom metrics."""
     from engine.data import (
         compute_dataset_metrics,
         find_unmeasurable_metrics,
@@ -240,9 +240,9 @@ def _measure_dataset(
     for note in table.notes:
         context.log.info(f"dataset {table.name!r}: {note}")
     for warning in table.warnings:
-        said = f"dataset {table.name!r}: {warning}"
-        context.said.add(said)
-        context.log.warning(said)
+        text = f"dataset {table.name!r}: {warning}"
+        context.logged.add(text)
+        context.log.warning(text)
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
@@ -262,7 +262,7 @@ def _measure_dataset(
 
 
 def _compare_with_batch_before(table: Table, context: BuildContext) -> MetricValue:
-    """Return the share of rows that the batch before had, and keep the rows for the next batch."""
+    """Return the share of rows that the previous batch had too, and keep the rows for the next batch."""
     from engine.data import RowCounts, count_rows, find_incomparable_columns, measure_repeated_share
 
     counts = count_rows(table)
@@ -297,8 +297,8 @@ def _compare_with_batch_before(table: Table, context: BuildContext) -> MetricVal
 def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildContext) -> list[CheckResult]:
     """Apply the checks of a dataset to its metrics.
 
-    Earlier values are those of other data: a run on unchanged data compares them with what they were compared with
-    before, or an alarm would end by itself.
+    Earlier values are those of other data: unchanged data are always compared with the same earlier values, or an alarm
+    would end by itself.
     """
     name = table.name
     checks = select_active_checks(context.project.datasets[name].checks)
@@ -307,10 +307,10 @@ def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildC
     once = counts_same_data_once(name, context)
     if window and once and (first := context.store.measurements.find_first(name, table.fingerprint)):
         before, moment = first
-    elif window and context.run is None:  # the measurement that was just made is not an earlier one
+    elif window and context.run is None:  # the new measurement is not an earlier one
         before = context.store.measurements.find_newest(name)
     since = moment - window.age if window.age else None
-    run = None if once else context.run  # other data of the same run are earlier data, too
+    run = None if once else context.run  # other data of the same run are earlier data too
     earlier = context.store.measurements.list_earlier(
         name, run, window.count, since=since, before=before, same_data_once=once
     )
@@ -338,11 +338,11 @@ def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildC
 
 
 def counts_same_data_once(name: str, context: BuildContext) -> bool:
-    """Return whether the measurements of unchanged data are one: custom metrics may change with them."""
+    """Return whether measurements of unchanged data count once; not with custom metrics, which may change."""
     return not context.project.datasets[name].metrics
 
 
 def select_metrics_in_seconds(name: str, metrics: Iterable[str], context: BuildContext) -> set[str]:
-    """Return those of the metrics of a dataset that are measured in seconds."""
+    """Return the metrics of a dataset that are measured in seconds."""
     custom = context.project.datasets[name].metrics
     return {metric for metric in metrics if metric.startswith(_IN_SECONDS) and metric not in custom}

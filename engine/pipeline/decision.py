@@ -1,8 +1,8 @@
-"""A decision: a planned action, together with the functions that execute and simulate it.
+"""A decision: a planned action, with the functions that execute and simulate it.
 
-Making a decision changes nothing. A run then executes the action. A plan simulates it: the row that would be made
-(without numbers) is supposed, in memory, so that later decisions find it. Because both use the same decisions, a run
-does exactly what its plan predicted.
+Creating a decision changes nothing. A run executes the action. A plan simulates it: the new row, without numbers, is
+added in memory, so that later decisions find it. Because both use the same decisions, a run does exactly what its plan
+predicted.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T]):
-    """A planned action with its executor, and with its simulation for `engine plan`."""
+    """A planned action with the functions that execute it and simulate it for `engine plan`."""
 
     action: Action
     execute: Callable[[], T]
@@ -44,7 +44,7 @@ def _count_cheaply(table: Table) -> int | None:
 
 
 def list_sources(table: Table, context: BuildContext, rows: float | None = None) -> list[ReadSource]:
-    """Return what reading a table reads: its sources, and the table itself if it is a query with known `rows`.
+    """Return the sources that a table reads, and the table itself if it is a query with known `rows`.
 
     Rows are counted only where that is cheap: in memory, and in the footers of Parquet and Arrow files.
     """

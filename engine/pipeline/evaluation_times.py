@@ -1,4 +1,4 @@
-"""The time that the next evaluation of a store stands for, and what of the store's history comes before it."""
+"""The time of the next evaluation of a store, and the part of the store's history before it."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,19 +14,19 @@ DeclaredTime = date | datetime | TimeWindow
 
 
 def find_declared_time(store: str, context: StateContext) -> EvaluationTime | None:
-    """Return the time that the next evaluation of a store stands for; None if none is declared."""
+    """Return the time of the next evaluation of a store; None if none is declared."""
     declared = context.project.evaluation_stores[store].evaluation.time
     return None if declared is None else _read_time(declared, context)
 
 
 def name_next_evaluation(store: str, context: StateContext) -> str | None:
-    """Return the name of the next evaluation of a store: the declared one, else its time; None if it has neither."""
+    """Return the name of the next evaluation of a store: the declared one, or its time; None if it has neither."""
     time = find_declared_time(store, context)
     return context.project.evaluation_stores[store].evaluation.name or (time.text if time else None)
 
 
 def list_earlier_times(store: str, reference: SamePeriodReference, context: StateContext) -> list[EvaluationTime]:
-    """Return the times of the earlier periods that a store's next evaluation is compared with, the latest first."""
+    """Return the times of the earlier periods with which a store's next evaluation is compared, latest first."""
     declared = context.project.evaluation_stores[store].evaluation.time
     zone, every = find_zone(context.project.resources), reference.every
     earlier: list[DeclaredTime] = []
@@ -50,18 +50,18 @@ def _read_time(declared: DeclaredTime, context: StateContext) -> EvaluationTime:
 
 
 def has_model_history(store: str, context: StateContext) -> bool:
-    """Return whether the history of a store starts anew at another model."""
+    """Return whether the history of a store restarts with another model."""
     spec = context.project.evaluation_stores[store]
     return spec.model is not None and not spec.continues_across_models
 
 
 def restrict_to_model(store: str, fingerprint: str, context: StateContext) -> str | None:
-    """Return the model that the history of a store is restricted to; None if it goes on across models."""
+    """Return the model to which the history of a store is restricted; None if it spans models."""
     return None if context.project.evaluation_stores[store].continues_across_models else fingerprint
 
 
 def select_earlier(evaluation: Evaluation, context: StateContext) -> EvaluationFilter:
-    """Return the condition of being in the history of an evaluation, before it."""
+    """Return a filter for the earlier evaluations in the history of an evaluation."""
     return EvaluationFilter(
         before=evaluation.id,
         model=restrict_to_model(evaluation.store, evaluation.fingerprints.model, context),
@@ -71,16 +71,16 @@ def select_earlier(evaluation: Evaluation, context: StateContext) -> EvaluationF
 
 
 def is_of_other_batch(earlier: Evaluation, later: Evaluation) -> bool:
-    """Return whether changes of an evaluation are measured from one that comes before it in the history.
+    """Return whether an earlier evaluation in the history is of another batch, so that changes can be measured from it.
 
-    Without a declared time, another evaluation of the same batch, with other settings for instance, is no earlier one:
-    there is no change from it, so that an alarm would end.
+    Without a declared time, another evaluation of the same batch, such as with other settings, does not count: there is
+    no change from it, so an alarm would end.
     """
     return later.time is not None or earlier.fingerprints.dataset != later.fingerprints.dataset
 
 
 def count_same_data_once(history: Iterable[Evaluation]) -> list[Evaluation]:
-    """Return a history, oldest first, with the last of the evaluations that follow each other with unchanged data."""
+    """Return a history, oldest first, with only the last of consecutive evaluations of unchanged data."""
     kept: list[Evaluation] = []
     for one in history:
         if kept and not is_of_other_batch(kept[-1], one):

@@ -1,4 +1,4 @@
-"""Keeps the rows of datasets with `materialize`: written when what they depend on has changed, else read back."""
+"""Keeps the rows of datasets with `materialize`: writes them if their inputs have changed, otherwise reads them."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from engine.store import KeptRows, PastFacts
 
 
 def keep_rows(table: Table, context: BuildContext) -> bool:
-    """Write the rows of a table that `materialize` keeps unless they are current; return whether they were written.
+    """Write the rows of a table with `materialize` unless they are current; return whether they were written.
 
     Raises
     ------
     DataError
-        The table has values that cannot be kept, or the place cannot be written.
+        The table has values that cannot be kept, or the target cannot be written.
     """
     if table.kept is None:
         return False
     if table.kept.current or table.kept.supposed:
-        reason = _say_current(table.name, table.kept)
-        if context.said.add(reason):  # else it was told in this run
+        reason = _describe_current(table.name, table.kept)
+        if context.logged.add(reason):  # otherwise it was logged in this run
             action = Action(kind="write", target=table.kept.place.name, because="reused", reason=reason)
             context.journal.actions.append(action)
             context.log.info(reason)
@@ -33,7 +33,7 @@ def keep_rows(table: Table, context: BuildContext) -> bool:
         return _plan_writing(table, table.kept, context).apply(context)
 
 
-def _say_current(name: str, kept: KeptState) -> str:
+def _describe_current(name: str, kept: KeptState) -> str:
     return f"the rows of dataset {name} in {kept.place.name} are up to date"
 
 
@@ -53,7 +53,7 @@ def _plan_writing(table: Table, kept: KeptState, context: BuildContext) -> Decis
 
     def note() -> None:
         context.datasets.note_written_rows(name)
-        context.said.add(_say_current(name, kept))
+        context.logged.add(_describe_current(name, kept))
 
     def suppose() -> bool:
         supposed = KeptRows(kept.made_of, "", table.fingerprint, 0, facts)

@@ -1,6 +1,6 @@
-"""The run's log: `log.txt` for people and `log.jsonl` for programs, the same lines in both, secrets masked.
+"""The run's log: `log.txt` for people and `log.jsonl` for programs, with the same lines and masked secrets.
 
-Each line is written at once, so the log of a killed run can be read, and is passed to listeners (the terminal). The
+Each line is written at once, so that the log of a killed run is complete, and passed to listeners (the terminal). The
 standard logging module is not used: its loggers are global, so two runs in one process would share their log files.
 """
 
@@ -17,7 +17,7 @@ Level = Literal["info", "warning", "error"]
 _ENGINE_FOLDER = Path(__file__).parents[1]
 
 STARTED = "started"
-"""The entry at the start of each step, by which the step is found at which a run was killed."""
+"""The entry at the start of each step, which shows the step in which a run was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class LogFiles:
     folder
         The folder of the run.
     failure
-        Why an entry could not be written, the first time; None if all were.
+        The first reason why an entry could not be written; None if all were written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class LogFiles:
         return self.folder / "log.txt"
 
     def append(self, line: LogLine) -> OSError | None:
-        """Write an entry; return the error if that is the first one that cannot be written."""
+        """Write an entry; return the error if it is the first one."""
         where = f"[{line.step}] " if line.step else ""
         try:
             with self.text_path.open("a", encoding="utf-8") as people:
@@ -75,7 +75,7 @@ class LogFiles:
 class RunLog:
     """Writes a run's lines into its files and passes them to the listeners.
 
-    Without files (before a run has any) only the listeners get them. A terminal that is gone does not end the run.
+    Before a run has files, only the listeners get them. A closed terminal does not end the run.
     """
 
     files: LogFiles | None
@@ -95,15 +95,15 @@ class RunLog:
         self.write("error", text)
 
     def write(self, level: Level, text: str) -> None:
-        """Add an entry. A text of several lines is one entry."""
+        """Add an entry, which may have several lines."""
         line = LogLine(self.clock(), level, self.scenario, self.step, self.redact(text))
         if self.files and (error := self.files.append(line)):
-            said = f"{self.files.text_path} cannot be written: {error.strerror or error}; the run goes on without it"
-            self.pass_on(replace(line, level="warning", text=self.redact(said)))
+            problem = f"{self.files.text_path} cannot be written: {error.strerror or error}; the run goes on without it"
+            self.pass_on(replace(line, level="warning", text=self.redact(problem)))
         self.pass_on(line)
 
     def pass_on(self, line: LogLine) -> None:
-        """Pass a line to the listeners. One whose terminal is gone, or that a function has closed, misses it."""
+        """Pass a line to the listeners, except those with a closed terminal or stream."""
         for listen in self.listeners:
             try:
                 listen(line)
@@ -118,8 +118,8 @@ class RunLog:
 def log_warnings(log: RunLog) -> Iterator[None]:
     """Write the warnings of libraries and of users' functions into the log, each once, and not to the terminal.
 
-    A warning of a user's function begins with its file and line. One that arises in the engine's own code tells a user
-    nothing to act on: what it means for a result is told with the result, so it is an entry of the log alone.
+    A warning of a user's function begins with its file and line. Users cannot act on a warning from the engine's own
+    code: its effect on a result is reported with the result, so the warning is only logged.
     """
     seen: set[str] = set()
 

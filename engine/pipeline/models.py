@@ -1,11 +1,11 @@
-"""Builds a model: trains a version if something that affects training has changed, else reuses the matching version.
+"""Builds a model: trains a version if an input of the training has changed, otherwise reuses the matching version.
 
-A matching version that the installed libraries cannot load, because others have saved it, is trained again from the
-same data. Its held-out rows stay the same, and so does what batches are compared with.
+If the installed libraries cannot load a matching version, because other versions saved it, it is retrained from the
+same data. Its held-out rows stay the same, and with them the reference of batches.
 
-A version may be active, which then counts whatever data are there: in a deployment that of its release, elsewhere one
-that was promoted. Evaluation stores use it as it is, and nothing that it was trained on has to be there. Only a step
-that builds the model itself trains another one, unless the model is frozen.
+A version may be active, whatever the data are: in a deployment that of its release, elsewhere a promoted one.
+Evaluation stores use it unchanged, without its training data. Only a step that builds the model itself trains another
+version, unless the model is frozen.
 """
 
 from __future__ import annotations  # the types of models are named here and loaded when they are used
@@ -31,7 +31,7 @@ from engine.store import ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What must be known of the dataset that a model was trained on; its `table` only where it is there."""
+    """The facts about the training dataset of a model, with its `table` only if it exists here."""
 
     fingerprint: str
     entity: str | None = None
@@ -40,10 +40,10 @@ class TrainingData:
 
     @classmethod
     def recall(cls, spec: TrainModel, version: ModelVersion) -> TrainingData | None:
-        """Return what is recorded of the training data of a version; None for one of an early engine."""
+        """Return the recorded facts about the training data of a version; None for one of an early engine."""
         tables = version.facts.get("datasets", {})
         settings = version.facts.get("spec", {}).get("dataset", {})
-        # The dataset itself comes after its inputs, and may have had another name.
+        # The dataset follows its inputs, and may have had another name.
         name = version.facts.get("promoted", {}).get("dataset") or spec.dataset
         table = tables.get(name) or next(reversed(tables.values()), None)
         if table is None:
@@ -59,11 +59,11 @@ class ModelHandle:
     Attributes
     ----------
     facts
-        What its fingerprint is computed from.
+        The inputs of its fingerprint.
     trained
-        The stored version; None if the model was not trained by the engine.
+        The stored version; None if the engine did not train the model.
     training, test
-        The dataset that it was trained on, and its held-out rows; None likewise, or if a bundle has left out the rows.
+        Its training dataset and its held-out rows; None if the engine did not train it, or a bundle lacks the rows.
     """
 
     name: str
@@ -77,7 +77,7 @@ class ModelHandle:
     def load(
         self, table: Table, context: BuildContext, reference_classes: Sequence[models.ClassValue] = ()
     ) -> models.FittedModel:
-        """Load the model, ready to score the table; its classes are those of the reference if it does not know them."""
+        """Load the model, ready to score the table; its classes are those of the reference if it has none."""
         folder, digests = (self.trained.folder, self.trained.files) if self.trained else (None, None)
         return models.load_model(
             context.project, self.name, table, folder, digests, reference_classes=reference_classes
@@ -85,12 +85,12 @@ class ModelHandle:
 
 
 def use_model(name: str, context: BuildContext) -> ModelHandle:
-    """Return the version of a model that counts: the active one as it is, else as `build_model`.
+    """Return the active version of a model, or else the result of `build_model`.
 
     Raises
     ------
     DataError, ModelError, ChecksFailed
-        As `build_model`; or the active version cannot be used with the installed libraries.
+        As `build_model`; or the installed libraries cannot use the active version.
     """
     active, spec = find_active_version(name, context)
     if active is None or spec is None:
@@ -110,7 +110,7 @@ def use_model(name: str, context: BuildContext) -> ModelHandle:
 
 
 def find_active_version(name: str, context: BuildContext) -> tuple[ModelVersion, TrainModel] | tuple[None, None]:
-    """Return the active version of a model, if there is one, with the model's settings; else nothing."""
+    """Return the active version of a model and the model's settings; None and None if no version is active."""
     spec = context.project.models[name]
     active = (
         context.store.models.find_active(name, context.project.revision_number)
@@ -133,7 +133,7 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     DataError, ModelError
         Its dataset cannot be read, its files are missing, or it cannot be trained.
     ChecksFailed
-        A check of its dataset is ERROR.
+        A check of its dataset has the outcome ERROR.
     """
     context = context.without_drill()
     spec = context.project.models[name]
@@ -184,7 +184,7 @@ def plan_training(
     Raises
     ------
     ModelError
-        The model is frozen and would be trained again, or a file of the version has been changed.
+        The model is frozen and would be retrained, or a file of the version has changed.
     """
     table = inspected.table
     same = context.store.models.list_versions(name, fit)
@@ -229,7 +229,7 @@ def plan_training(
     )
 
     def simulate() -> ModelVersion:
-        """Store a version without a model and without held-out rows: a plan keeps it in memory."""
+        """Store a version without a model and held-out rows; a plan keeps it in memory."""
         held_out = {"held_out": same[0].held_out} if same else {}
         with context.store.folders.stage() as folder:
             pl.DataFrame(schema=table.frame.collect_schema()).write_parquet(folder / models.TEST_ROWS)
@@ -242,9 +242,9 @@ def plan_training(
 def _find_usable_version(
     name: str, spec: TrainModel, versions: Sequence[ModelVersion], context: BuildContext
 ) -> tuple[ModelVersion | None, models.VersionObstacle | None]:
-    """Return the newest version that the installed libraries can use, and why not the newest of all; None if so.
+    """Return the newest version that the installed libraries can use, and why a newer one was skipped, or None.
 
-    Where two installations share a state, each has a version that it can use.
+    If two installations share a state, each has a version that it can use.
     """
     first = None
     for version in versions:
@@ -268,7 +268,7 @@ def _describe_obstacle(obstacle: models.VersionObstacle) -> Change:
 def _find_obstacle(
     name: str, spec: TrainModel, stored: ModelVersion, context: BuildContext
 ) -> models.VersionObstacle | None:
-    """Return why the stored version cannot be used with the installed libraries, or None; that it can is recorded."""
+    """Return why the installed libraries cannot use the stored version; record it and return None if they can."""
     found = models.find_obstacle(
         name, spec, stored.folder, stored.version, stored.files, stored.confirmed, context.hashes
     )
@@ -282,7 +282,7 @@ def _find_obstacle(
 def _refuse_training(
     name: str, newest: ModelVersion, reason: ChangeReason, obstacle: models.VersionObstacle | None
 ) -> str:
-    """Return the message for a frozen model that would be trained again."""
+    """Return the message for a frozen model that would be retrained."""
     changes = "; ".join(change.says for change in reason.changes) or reason.reason
     remedy = "undo the change"
     if obstacle is not None:
@@ -303,7 +303,7 @@ def _train_version(
     replaced: ModelVersion | None,
     context: BuildContext,
 ) -> ModelVersion:
-    """Train a version and store it, with its held-out rows: those of a version that it replaces for the same data."""
+    """Train a version and store it with its held-out rows, which are those of a replaced version for the same data."""
     from engine.data.fingerprints import hash_frame
 
     context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
@@ -313,7 +313,7 @@ def _train_version(
     held_out = hash_frame(trained.held_out)
     if kept is not None and replaced is not None:
         if trained.same_rows:
-            held_out = replaced.held_out  # of an early version, it is not a digest of the rows
+            held_out = replaced.held_out  # for an early version, this is not a digest of the rows
         else:
             context.log.warning(
                 f"model {name}: the held-out rows of version {replaced.version} are not all in dataset {table.name} "
@@ -330,7 +330,7 @@ def _train_version(
 
 
 def _read_held_out(name: str, version: ModelVersion, context: BuildContext) -> pl.DataFrame | None:
-    """Return the held-out rows of a version; None, and a line of the log, if they are not as they were written."""
+    """Return the held-out rows of a version; log a line and return None if they were changed."""
     path = version.folder / models.TEST_ROWS
     try:
         if version.files and digest_file(path) != version.files[models.TEST_ROWS]:

@@ -1,4 +1,4 @@
-"""Promotes a candidate: one of its versions becomes the next version of another model, which counts from then on."""
+"""Promotes a candidate: one of its versions becomes the next and active version of another model."""
 
 import shutil
 
@@ -12,9 +12,9 @@ from engine.store import ModelVersion
 
 
 def plan_promotion(model: str, candidate: str, context: BuildContext) -> Decision[ModelVersion]:
-    """Plan to let a version of the candidate count as `model`: the one that this run has measured, else the newest.
+    """Plan to make a version of the candidate the active one of `model`: the measured one of this run, or the newest.
 
-    A version of `model` that is the same one already counts again, and nothing is copied.
+    If `model` has the same version already, that one is activated and nothing is copied.
 
     Raises
     ------
@@ -51,11 +51,11 @@ def plan_promotion(model: str, candidate: str, context: BuildContext) -> Decisio
         versions.activate(version, by, context.project.revision_number)
         return version
 
-    return Decision(action, promote, promote)  # what a plan adds and activates is only supposed
+    return Decision(action, promote, promote)  # a plan adds and activates it in memory only
 
 
 def _find_measured(candidate: str, context: BuildContext) -> ModelVersion | None:
-    """Return the version of a candidate that the last evaluation of this run has measured; None if none has."""
+    """Return the version of a candidate in the last evaluation of this run that measured it; None if there is none."""
     for name, evaluation in reversed(list(context.built.items())):
         store = context.project.evaluation_stores[name]
         facts = context.store.evaluations.get(evaluation).facts
@@ -70,7 +70,7 @@ def _find_measured(candidate: str, context: BuildContext) -> ModelVersion | None
 
 
 def _copy_version(source: ModelVersion, model: str, context: BuildContext) -> ModelVersion:
-    """Add a version of another model as the next version of `model`; its facts tell where it came from, and by whom."""
+    """Add a version of another model as the next version of `model`; its facts record the origin and the user."""
     declared = context.project.models[source.model]
     promoted = {
         "model": source.model,

@@ -1,7 +1,7 @@
-"""Replays checks: applies those of the spec, or others that somebody tries, to every stored evaluation.
+"""Replays checks: applies those of the spec, or tried ones, to every stored evaluation.
 
-Nothing is recorded and no data is read: checks need only metrics, and these are stored. What an evaluation has not
-measured, such as a metric that was declared later, is told as not measured, which is neither an alarm nor an OK.
+Nothing is recorded and no data is read: checks need only the stored metrics. A metric that an evaluation lacks, such as
+one that was declared later, is reported as not measured, which is neither an alarm nor an OK.
 """
 
 from collections import Counter
@@ -35,13 +35,13 @@ from engine.spec.segments import match_segments
 
 @dataclass(frozen=True, slots=True)
 class ReplayedCheck:
-    """What one check gives for all evaluations of a store, or all data of a dataset that were measured.
+    """The outcomes of one check for all evaluations of a store, or all measured data of a dataset.
 
     Every evaluation is counted once: in `error`, `warning`, `empty` or `ok` by the worst outcome of the check's
-    metrics, or in `not_measured` if it has none of them. Measurements of unchanged data are one. `alarms` counts those
-    in which the check counts as WARNING or ERROR, which an EMPTY may do. `first` and `last` are the first and the last
-    of these. `metrics` counts them by metric, the most frequent first. `reason` is the first reason why there was no
-    value. `bounds` are those applied.
+    metrics, or in `not_measured` if it has none of them. Measurements of unchanged data count once. `alarms` counts
+    those in which the check counts as WARNING or ERROR, which an EMPTY may do. `first` and `last` are the first and the
+    last of these. `metrics` counts them by metric, most frequent first. `reason` is the first reason for a missing
+    value. `bounds` are the applied ones.
     """
 
     check: str
@@ -61,7 +61,7 @@ class ReplayedCheck:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """A stored evaluation, or a measurement of a dataset: its metrics, and those that were there before."""
+    """A stored evaluation, or a measurement of a dataset, with its metrics and earlier ones."""
 
     name: str
     created: datetime
@@ -71,12 +71,12 @@ class _Past:
 
 
 def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
-    """Apply the checks of an evaluation store or dataset to all that is stored of it; record nothing.
+    """Apply the checks of an evaluation store or dataset to its whole stored history; record nothing.
 
     Raises
     ------
     UsageError
-        Nothing is stored of it yet.
+        It has no history yet.
     """
     dataset = target not in context.project.evaluation_stores
     section = "datasets" if dataset else "evaluation_stores"
@@ -98,7 +98,7 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
     window = find_past_window(checks)
     of_model = has_model_history(store, context)
-    histories: dict[str, list[Evaluation]] = {}  # before the evaluation that is looked at
+    histories: dict[str, list[Evaluation]] = {}  # before the current evaluation
     listed = []
     for one in found:
         history = histories.setdefault(one.fingerprints.model if of_model else "", [])
@@ -133,7 +133,7 @@ def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
 
 
 def _select_past(earlier: Iterable[PastMetrics], moment: datetime, window: PastWindow) -> list[PastMetrics]:
-    """Return those of a window before a moment, oldest first; they are given newest first."""
+    """Return those in a window before a moment, oldest first; the input is newest first."""
     found: list[PastMetrics] = []
     for place, one in enumerate(earlier):
         if not window.includes(place, moment - one.moment):
@@ -143,7 +143,7 @@ def _select_past(earlier: Iterable[PastMetrics], moment: datetime, window: PastW
 
 
 def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:
-    """Return the metrics that checks look at; None for all: a function may look at any."""
+    """Return the metrics that checks use; None for all, since a function may use any."""
     needed: list[str] = []
     for check in checks:
         if isinstance(check, PythonCheck):
@@ -215,9 +215,9 @@ def _build_past_target(section: str, target: str, one: _Past, context: BuildCont
 
 
 def _explain_not_measured(check: Check, metrics: MetricsByName) -> str | None:
-    """Return why a stored evaluation says nothing of a check: it has none of its metrics."""
+    """Return why a stored evaluation has no metric of a check; None if it has one."""
     if isinstance(check, PythonCheck):
-        return None  # its function gets all metrics that there are, and says itself what it makes of them
+        return None  # its function gets all existing metrics and decides itself
     wanted = normalize_metric_name(check.metric)
     if not isinstance(check, ValuesCheck) and check.segment is not None:
         known = match_segments(check.segment, group_segment_metrics(metrics))
@@ -233,7 +233,7 @@ def _list_reasons(results: Iterable[CheckResult]) -> Iterator[str]:
 
 
 def _describe_bounds(check: Check) -> dict[str, object]:
-    """Return what a check allows, JSON-ready; durations in seconds."""
+    """Return the bounds of a check as JSON data, with durations in seconds."""
     if isinstance(check, PythonCheck):
         return {"function": check.function}
     if isinstance(check, TypicalCheck):

@@ -1,4 +1,4 @@
-"""Collects what a report shows of an evaluation, and writes it as a page or a chart."""
+"""Collects the facts about an evaluation, and writes them as a page or a chart."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,13 @@ from engine.views.collection import collect_facts
 
 
 def collect_report_facts(evaluation: Evaluation, context: BuildContext) -> EvaluationFacts:
-    """Return the facts that a page shows; the checks of the store are applied as the spec declares them now."""
+    """Return the facts that a page shows; the checks are those of the current spec."""
     checks = check_evaluation(evaluation, context)
     return replace(collect_facts(evaluation, checks, context.project, context.store), spec=context.project.render())
 
 
 def write_report(facts: EvaluationFacts, path: Path, context: BuildContext) -> None:
-    """Write the page of an evaluation, or its chart if the path ends in .png. A reader never sees a partial file.
+    """Write the page of an evaluation, or its chart if the path ends in .png. Readers never see a partial file.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""What cannot be measured of rows that stay with Spark: it needs all rows here in one order, or too many passes.
+"""Refuses measurements of rows that stay in Spark, if they need all rows here in one order, or too many passes.
 
-It is refused by name before anything is computed: an evaluation that lacked it in silence would look complete.
+They are refused by name before computations: an evaluation that silently lacked them would look complete.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 
 
 def require_measurable_rows(store: str, table: Table, context: BuildContext, *, reference: bool = False) -> None:
-    """Raise a DataError if a store declares what cannot be measured of a table whose rows stay with Spark.
+    """Raise a DataError if a store declares a measurement that is impossible for a table whose rows stay in Spark.
 
-    `reference` tells that the table is what the batch is compared with.
+    `reference` is True if the table is the reference.
     """
     if table.spark is None:
         return
@@ -29,7 +29,7 @@ def require_measurable_rows(store: str, table: Table, context: BuildContext, *, 
 
 
 def require_packable_rows(table: Table) -> None:
-    """Raise a DataError if the rows of a table stay with Spark, since a bundle holds its rows in a file."""
+    """Raise a DataError if the rows of a table stay in Spark, since a bundle has its rows in a file."""
     if table.spark is not None:
         raise DataError(
             f"dataset {table.name!r} has {table.spark.count:,} rows, which stay with Spark, and no bundle holds them: "

@@ -1,4 +1,4 @@
-"""The segments that a store declares, with the variables of their conditions filled in."""
+"""The declared segments of a store, with the values of variables in their conditions."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.evaluation.segments.found import SearchSettings
 
 CONDITIONS_VERSION = "2"
-"""Version of what conditions select: it changes whenever the same condition selects other rows of the same table."""
+"""Version of the meaning of conditions: it changes whenever a condition selects other rows of the same table."""
 
 
 def find_segment_rules(store: str, context: BuildContext) -> "SegmentRules | None":
@@ -47,13 +47,13 @@ def _bind_condition(segment: SegmentCondition, context: BuildContext) -> str:
 
 
 def has_conditions(store: str, context: BuildContext) -> bool:
-    """Tell whether numbers of a store depend on conditions: declared ones, or those that its search writes."""
+    """Return whether numbers of a store depend on conditions: declared ones, or those of its segment search."""
     spec = context.project.evaluation_stores[store]
     return spec.segment_search is not None or any(isinstance(one, SegmentCondition) for one in spec.segments)
 
 
 def find_search_settings(store: str, context: BuildContext) -> "SearchSettings | None":
-    """Return how a store searches for segments; None if it does not."""
+    """Return the settings of a store's segment search; None without a search."""
     from engine.evaluation.segments.found import SearchSettings
 
     spec = context.project.evaluation_stores[store]
@@ -68,7 +68,7 @@ def find_search_settings(store: str, context: BuildContext) -> "SearchSettings |
 
 
 def require_segment_columns(store: str, table: Table, context: BuildContext) -> None:
-    """Raise a DataError, with its place in the spec, unless a batch has the columns that segments are made of."""
+    """Raise a DataError, with its place in the spec, unless a batch has the columns of the segments."""
     if rules := find_segment_rules(store, context):
         rules.require_columns(table)
     if search := context.project.evaluation_stores[store].segment_search:
@@ -80,7 +80,7 @@ def require_segment_columns(store: str, table: Table, context: BuildContext) -> 
 
 
 def count_segment_tests(store: str, batch: Table, context: BuildContext) -> list[str]:
-    """Return how many segments a store may have and how many tests that makes, as a note; none without segments."""
+    """Return a note on the largest number of segments and tests of a store; none without segments."""
     rules = find_segment_rules(store, context)
     if rules is None:
         return []
@@ -89,7 +89,7 @@ def count_segment_tests(store: str, batch: Table, context: BuildContext) -> list
     of_model = model.features.include if model else None
     left_out = {*spec.drift.columns.exclude, batch.entity, *((model.target, *model.features.exclude) if model else ())}
     columns = sum(name not in left_out for name in of_model or batch.frame.collect_schema())
-    # beside its values, a column has a segment of all others and one of the rows without a value
+    # besides its values, a column has a segment of all others and one of the rows without a value
     segments = len(rules.columns) * (MAX_SEGMENT_VALUES + 2) + len(rules.conditions)
     note = (
         f"at most {segments:,} segments of at most {columns:,} columns make at most {segments * columns:,} tests of "

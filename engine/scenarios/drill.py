@@ -18,7 +18,7 @@ from engine.errors import DataError, UsageError
 from engine.evaluation.record import Evaluation
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
-from engine.pipeline.journal import SaidTexts
+from engine.pipeline.journal import LoggedTexts
 from engine.pipeline.log import LogLine
 from engine.scenarios.context import RunContext
 from engine.scenarios.drill_result import DrillResult, collect_checks, list_all_steps
@@ -91,7 +91,7 @@ def drill_store(
             log=replace(context.log, listeners=[lambda line: _pass_on_marked(line, listeners)]),
             datasets=context.datasets.with_drill(Drill(datasets, tuple(disturbances))),
             preview=messages.append,
-            said=SaidTexts(),
+            logged=LoggedTexts(),
         )
         after = tuple(run_scenario(name, disturbed) for name in names)
         batches = len({_open_batch(store, build).fingerprint for build in builds})
@@ -153,7 +153,7 @@ def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunCont
 
 
 def _uses_store(name: str, store: str, context: RunContext) -> bool:
-    """Tell whether a scenario builds or checks a store."""
+    """Return whether a scenario builds or checks a store."""
     return any(store in step.targets for step, _ in _list_planned(name, context))
 
 

@@ -129,6 +129,6 @@ def list_all_steps(runs: Sequence[RunResult], turn: str = "") -> Iterator[tuple[
 
 
 def _has_failed(step: StepResult) -> bool:
-    """Tell whether a step failed itself, and not because of its checks or the steps of its child run."""
+    """Return whether a step failed itself, and not because of its checks or the steps of its child run."""
     bad = step.outcome in (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
     return bad and step.run is None and step.cause != "check" and not any(map(_severity, step.checks))

@@ -11,7 +11,7 @@ ChangedPart = Literal["spec", "code", "data"]
 
 
 def has_reason_to_run(plan: Plan, changed: Set[ChangedPart]) -> bool:
-    """Tell whether a plan has work to do after these changes; without changes, only work that no earlier run has done.
+    """Return whether a plan has work to do after these changes; without changes, only work not done before.
 
     An action that computes something is a reason unless its result is reused. Checks are applied in every run, so they
     are a reason only after a change of the spec; an action that calls a function in every run, only after a change of

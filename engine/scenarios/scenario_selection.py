@@ -45,7 +45,7 @@ def list_run_scenarios(project: ProjectSpec) -> list[str]:
 
 
 def is_declared(project: ProjectSpec, name: str) -> bool:
-    """Tell whether the project has a scenario of this name, declared or default."""
+    """Return whether the project has a scenario of this name, declared or default."""
     return name in (project.scenarios or (DEFAULT_SCENARIO,))
 
 

@@ -160,7 +160,7 @@ def _check_same_site(request: HTTPConnection) -> None:
 
 
 def _is_same_origin(origin: str, host: str) -> bool:
-    """Tell whether an origin is the requested host itself."""
+    """Return whether an origin is the requested host itself."""
     scheme, _, rest = origin.partition("://")
     if scheme not in ("http", "https"):
         return False

@@ -30,7 +30,7 @@ class TimedConnection(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self._start_exchange()
 
@@ -49,7 +49,7 @@ class TimedConnection(H11Protocol):
         except UnicodeDecodeError:  # the request target is not ASCII
             self.send_400_response("the path is not ASCII")
         if self.scope is not None:  # before the request's task begins, which reads it
-            self.scope[EXTENSION] = self._start_exchange  # type: ignore[literal-required]
+            self.scope[EXTENSION] = self._start_exchange  # type: ignore[literal-required]  # a key of ours
 
     def send_400_response(self, msg: str) -> None:
         """Answer that the request is not valid HTTP, and close the connection."""

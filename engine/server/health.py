@@ -121,7 +121,7 @@ def find_next_times(project: ServedProject, control: ServerControl, count: int =
 
 
 def list_failing_triggers(store: Store, spec: ProjectSpec | None) -> list[TriggerState]:
-    """Return the states of the triggers of a spec that cannot be evaluated now; raises StoreError."""
+    """Return the states of the triggers of a spec that cannot be evaluated now; raise StoreError if that fails."""
     declared = {
         (name, trigger.name)
         for name, scenario in (spec.scenarios if spec else {}).items()

@@ -56,7 +56,7 @@ class ServerMetrics:
         """Return the metrics and their content type: OpenMetrics if the Accept header asks for it."""
         kinds = [part.partition(";")[0].strip() for part in accept.lower().split(",")]
         if "application/openmetrics-text" in kinds:
-            return bytes(generate_openmetrics(self._registry)), OPENMETRICS_TYPE  # type: ignore[no-untyped-call]
+            return bytes(generate_openmetrics(self._registry)), OPENMETRICS_TYPE  # type: ignore[no-untyped-call]  # theirs
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
 

@@ -15,11 +15,10 @@ THREADS = 8
 class RequestThreads:
     """A limited number of threads."""
 
-    def __init__(self, number: int = THREADS) -> None:
-        self._number = number
+    def __init__(self) -> None:
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Call a function in a thread, as soon as one is free."""
-        self._limiter = self._limiter or anyio.CapacityLimiter(self._number)  # must be created in the event loop
+        self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)  # must be created in the event loop
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._limiter)

@@ -40,7 +40,7 @@ class RunCounts:
         self._open = set(store.operation.list_open_at(since))
 
     def update(self, store: Store) -> None:
-        """Count the runs and fires that have become final since the last call; raises StoreError."""
+        """Count the runs and fires that have become final since the last call; raise StoreError if that fails."""
         for end in store.operation.list_ends_after(self._last_end):
             self.runs[end.scenario, end.outcome] += 1
             self.seconds[end.scenario] = self.seconds.get(end.scenario, 0.0) + end.seconds

@@ -47,7 +47,7 @@ class LedState:
         return self._lock is not None and self._lock.is_held and self.store is not None
 
     def is_elsewhere(self, project: ProjectSpec) -> bool:
-        """Tell whether the spec now has its state in another folder."""
+        """Return whether the spec now has its state in another folder."""
         return self._lock is not None and self._lock.folder != resolve_state_folder(project)
 
     @property

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class LoopCalls:
         self._awake, self.wake_descriptor = os.pipe()
         os.set_blocking(self._awake, False)
         os.set_blocking(self.wake_descriptor, False)
-        self._calls: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], object]]] = queue.SimpleQueue()
 
     def wake(self) -> None:
         """Wake the loop."""
@@ -46,10 +46,10 @@ class LoopCalls:
         """Execute a function in the loop's thread, and return its result."""
         if threading.current_thread() is threading.main_thread():
             return work()
-        answer: Future[object] = Future()
+        answer: Future[T] = Future()
         self._calls.put((answer, work))
         self.wake()
-        return answer.result(CALL_SECONDS)  # type: ignore[return-value]
+        return answer.result(CALL_SECONDS)
 
     def answer(self) -> None:
         """Execute the waiting calls of other threads."""

@@ -1,7 +1,7 @@
-"""What `engine validate` checks of the URLs of channels beyond the rules: with secrets filled in, and by apprise.
+"""Further checks of channel URLs in `engine validate`: with secrets filled in, and with apprise.
 
-Nothing is sent and no server is asked. A secret that is absent here leaves the scheme to check. Apprise is imported
-only if there is a channel for it.
+Nothing is sent and no server is contacted. If a secret is missing here, only the scheme is checked. Apprise is imported
+only if a channel needs it.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def check_channel_urls(project: ProjectSpec, environ: Mapping[str, str]) -> list
 
 
 def _find_problem(channel: ServerChannel, place: tuple[str, ...], text: str) -> tuple[str, str | None] | None:
-    """Return what is wrong with the URL of a channel, or one of its headers, and what to do."""
+    """Return a problem with the URL or a header of a channel, and its remedy."""
     if isinstance(channel, MailChannel):
         return _find_mail_problem(text)
     if isinstance(channel, AppriseChannel):
@@ -70,13 +70,13 @@ def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
         if "${" in scheme:  # the secret is absent
             continue
         services = list_services()
-        # Of some services, apprise also takes the https:// URL that they give.
+        # For some services, apprise also accepts their own https:// URL.
         if mark and scheme.lower() not in (*services, "https"):
             help_ = did_you_mean(scheme.lower(), services, "the services are")
             return f'apprise knows no service "{scheme[:30]}"', help_
         if find_references(url):
             continue
-        note_unknown()  # a service may look at whatever it likes
+        note_unknown()  # a service may read anything
         try:
             load_service(url)
         except DeliveryError as error:

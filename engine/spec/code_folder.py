@@ -1,6 +1,6 @@
-"""The folder of Python files of a spec, with whether their code runs.
+"""The folder of Python files of a spec, and whether their code may run.
 
-Whoever loads a function needs one, and only a project makes it. So where code is refused, none is loaded by any way.
+Loading a function requires a `CodeFolder`, and only a project creates one. So where code is refused, none is loaded.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class CodeFolder:
-    """A folder of Python files; `refusal` is why their code does not run, empty if it does."""
+    """A folder of Python files; `refusal` is why their code may not run, empty if it may."""
 
     path: Path
     refusal: str = ""

@@ -1,4 +1,4 @@
-"""Which datasets a dataset is made of: those that its query reads, or the one whose kept rows it reads, and so on."""
+"""Lists the inputs of datasets, recursively: the datasets of a query, or the one whose kept rows are read."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from engine.spec.stored_data import find_writers
 
 
 def list_inputs(names: Iterable[str], spec: ProjectResource) -> list[str]:
-    """Return the names of datasets, and of all that they are made of; those that are not declared are left out."""
+    """Return the names of datasets and of all their inputs, without undeclared ones."""
     waiting = list(names)
     found: dict[str, None] = {}
     while waiting:
@@ -23,7 +23,7 @@ def list_inputs(names: Iterable[str], spec: ProjectResource) -> list[str]:
 
 
 def list_own_inputs(name: str, spec: ProjectResource) -> list[str]:
-    """Return the names that the query of a dataset reads, or the dataset that keeps the rows which it reads."""
+    """Return the direct inputs of a dataset: the names in its query, or the dataset whose kept rows it reads."""
     dataset = spec.datasets[name]
     if isinstance(dataset, QueryDataset):
         return sorted(sql.list_tables(dataset.sql))

@@ -20,7 +20,7 @@ TAB_WIDTH = 4
 LONGEST_LINE = 160
 
 SECRET_CODES = ("password", "secret-value")
-"""The codes of findings at whose position a secret stands in the spec."""
+"""The codes of findings with a secret at their position."""
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[36m", "off": "\x1b[0m"}
 
@@ -56,7 +56,7 @@ class Findings(list[Diagnostic]):
         self.append(Diagnostic(position, code, message, help_, Severity.WARNING))
 
     def sorted_by_position(self) -> tuple[Diagnostic, ...]:
-        """Return the problems sorted by position, each once: what an alias repeats is validated more than once."""
+        """Return the problems sorted by position, without duplicates, which YAML aliases cause."""
         return tuple(sorted(dict.fromkeys(self), key=lambda d: (d.position, d.code, d.message)))
 
 
@@ -69,7 +69,7 @@ def render_diagnostics(
 ) -> str:
     """Return the diagnostics as text for a terminal, as one JSON array, or as GitHub workflow commands.
 
-    `beside` are other findings of the same spec: the secrets that they found are not shown either.
+    `beside` are other findings of the same spec; secrets at their positions are masked too.
     """
     if form == "json":
         return json.dumps([_diagnostic_to_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
@@ -156,9 +156,9 @@ def _format_excerpt(position: Position, lines: Mapping[str, list[str]], paint: C
 
 
 def read_shown_lines(file: str, findings: Iterable[Diagnostic]) -> list[str]:
-    """Return the lines of a spec file, with stars in the place of what is or may be a secret.
+    """Return the lines of a spec file, with known and possible secrets masked.
 
-    `findings` are all those of the spec, since a secret may stand beside the mistake that is shown.
+    `findings` are all those of the spec, since a secret may be near the shown mistake.
     """
     here = [one for one in findings if Path(one.position.file).absolute() == Path(file).absolute()]
     unknown = {(one.position.line, one.position.column) for one in here if one.code == "unknown-key"}

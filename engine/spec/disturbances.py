@@ -1,7 +1,6 @@
-"""Disturbances of a batch, which `engine drill` makes in memory: their texts, such as card_age=+0.5sd, are parsed here.
+"""Parses the texts of disturbances, such as card_age=+0.5sd, which `engine drill` applies to a batch in memory.
 
-Whether a batch has the column, and whether its type allows the disturbance, is known only where the data are
-(`engine.data.disturbances`).
+Whether a batch has the column with a suitable type is checked with the data (`engine.data.disturbances`).
 """
 
 import re
@@ -16,7 +15,7 @@ from engine.formatting.hints import suggest_name
 DisturbanceKind = Literal["shift", "scale", "missing", "category", "drop", "shuffle", "rows"]
 
 ShiftUnit = Literal["", "sd", "%", "seconds"]
-"""What a shift is measured in: the column's own unit, standard deviations of the reference, percent, or a time."""
+"""The unit of a shift: the column's own unit, standard deviations of the reference, percent, or a time."""
 
 FORMS: dict[DisturbanceKind, str] = {
     "shift": "COLUMN=AMOUNT, such as card_age=+0.5sd (standard deviations of the reference), card_age=+10%, "
@@ -28,7 +27,7 @@ FORMS: dict[DisturbanceKind, str] = {
     "shuffle": "COLUMN, such as card_age",
     "rows": "a whole number of rows, such as 500",
 }
-"""How the text of each kind is written."""
+"""The form of the text of each kind."""
 
 MAX_SECONDS = 10_000 * 366 * 86_400
 
@@ -44,16 +43,16 @@ class Disturbance:
     Attributes
     ----------
     text
-        It, as it was written after the name of its kind.
+        The text after the name of the kind.
     column
-        The column that is changed; empty for `rows`.
+        The changed column; empty for `rows`.
     amount
-        Of `shift`, what is added, in `unit`; of `scale`, the factor; of `missing` and `category`, the share of the rows
-        (0.1 is 10 %); of `rows`, their number.
+        For `shift` the added amount, in `unit`; for `scale` the factor; for `missing` and `category` the share of the
+        rows (0.1 is 10 %); for `rows` their number.
     value
-        What `category` sets.
+        The value that `category` sets.
     deviation
-        Of a shift in standard deviations, the reference's one, as soon as it is known.
+        For a shift in standard deviations, that of the reference, once it is known.
     """
 
     kind: DisturbanceKind
@@ -66,18 +65,18 @@ class Disturbance:
 
     @property
     def added(self) -> float:
-        """What a shift adds, in the unit of the column; as a part of each value for a shift in percent."""
+        """The added amount of a shift, in the unit of the column; a fraction of each value for a shift in percent."""
         return self.amount * (self.deviation if self.unit == "sd" else 0.01 if self.unit == "%" else 1)
 
     @property
     def option(self) -> str:
-        """It as an option of the command line, for messages."""
+        """The disturbance as an option of the command line, for messages."""
         return f"--{self.kind} {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """The datasets whose rows are changed, and the changes in the order in which they are made."""
+    """The datasets with changed rows, and the changes in order."""
 
     datasets: tuple[str, ...]
     disturbances: tuple[Disturbance, ...]
@@ -89,7 +88,7 @@ def parse_disturbance(kind: str, text: str) -> Disturbance:
     Raises
     ------
     UsageError
-        There is no such kind, or the text has not its form.
+        The kind does not exist, or the text does not have its form.
     """
     if kind not in _PARSERS:
         raise UsageError(f"there is no disturbance {kind!r}{suggest_name(kind, list(FORMS))}")
@@ -97,7 +96,7 @@ def parse_disturbance(kind: str, text: str) -> Disturbance:
 
 
 def parse_term(term: str) -> Disturbance:
-    """Parse a disturbance with the name of its kind before it, such as `shift card_age=+0.5sd`; raises UsageError."""
+    """Parse a disturbance with its kind, such as `shift card_age=+0.5sd`; raise UsageError if it is invalid."""
     kind, _, text = term.strip().removeprefix("--").partition(" ")
     return parse_disturbance(kind, text.strip())
 
@@ -107,7 +106,7 @@ def _refuse(kind: DisturbanceKind, text: str, why: str = "") -> UsageError:
 
 
 def _split_column(kind: DisturbanceKind, text: str) -> tuple[str, str]:
-    """Return a column and what stands behind the `=` after it; only the value of a category may hold `=` itself."""
+    """Return a column and the text after `=`; only the value of a category may contain `=` itself."""
     column, equals, rest = text.partition("=") if kind == "category" else text.rpartition("=")
     if not equals or not column.strip() or not rest.strip():
         raise _refuse(kind, text)

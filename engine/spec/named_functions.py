@@ -1,4 +1,4 @@
-"""The functions of Python files that a project names, each with the resource that names it."""
+"""Lists the Python functions named in a project, each with its resource."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from engine.spec.resources.resource import Reading, Resource
 
 
 def list_functions(project: ProjectSpec) -> Iterator[tuple[str, str, str]]:
-    """Yield the section, the name of the resource and the function, `module:function`, wherever the spec names one."""
+    """Yield the section, the resource and the function (`module:function`) of each function named in the spec."""
     for section in type(project.resources).model_fields:
         declared = getattr(project.resources, section)
         for name, resource in declared.items() if isinstance(declared, dict) else ():

@@ -1,7 +1,7 @@
-"""What reading a spec has found outside of it: each file, variable of the environment and date that it depended on.
+"""Records the external inputs of reading a spec: each file, environment variable and date that it depends on.
 
-Whoever wants to keep what a spec has told collects these facts, and looks at each again before it is used. What cannot
-be looked at again is noted as unknown: then nothing is kept. Where nobody collects, noting does nothing.
+A cache of results collects these facts and checks each again before it is used. An input that cannot be checked again
+is recorded as unknown, and then nothing is cached. Without a collector, recording does nothing.
 """
 
 import os
@@ -21,7 +21,7 @@ FactKind = Literal["file", "link", "variable", "day"]
 
 @dataclass(slots=True)
 class Observations:
-    """Facts by what was looked at, and whether they are all that was looked at."""
+    """Recorded facts by input, and whether they are complete."""
 
     facts: dict[tuple[FactKind, str], bytes | None] = field(default_factory=dict)
     complete: bool = True
@@ -32,7 +32,7 @@ _collected: ContextVar[Observations | None] = ContextVar("observations", default
 
 @contextmanager
 def collect_observations() -> Iterator[Observations]:
-    """Collect what is noted in the block."""
+    """Collect the facts recorded in the block."""
     found = Observations()
     token = _collected.set(found)
     try:
@@ -42,7 +42,7 @@ def collect_observations() -> Iterator[Observations]:
 
 
 def note_fact(kind: FactKind, what: str, found: bytes | None) -> None:
-    """Note what was found; `look_again` finds the same as long as nothing has changed."""
+    """Record a fact; `look_again` returns the same as long as nothing has changed."""
     observations = _collected.get()
     if observations is None:
         return
@@ -51,29 +51,29 @@ def note_fact(kind: FactKind, what: str, found: bytes | None) -> None:
 
 
 def note_variable(name: str, value: str | None) -> None:
-    """Note the value of a variable of the environment, None if it is not set."""
+    """Record the value of an environment variable, None if it is not set."""
     note_fact("variable", name, None if value is None else os.fsencode(value))
 
 
 def note_day(zone: str, day: date) -> None:
-    """Note which day it is in a time zone."""
+    """Record the current day in a time zone."""
     note_fact("day", zone, day.isoformat().encode())
 
 
 def note_unknown() -> None:
-    """Note that something was looked at which cannot be looked at again."""
+    """Record an input that cannot be checked again."""
     observations = _collected.get()
     if observations is not None:
         observations.complete = False
 
 
 def look_again(kind: FactKind, what: str) -> bytes | None:
-    """Look again at what a fact is about; None if it is not there.
+    """Return the current value of a fact; None if its input does not exist.
 
     Raises
     ------
     OSError, ValueError, KeyError
-        It cannot be told.
+        The input cannot be read.
     """
     match kind:
         case "file":

@@ -65,7 +65,7 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
 
 
 def open_spark_session(project: ProjectSpec, name: str, secrets: Secrets) -> "SparkSession":
-    """Return the session of a connection of kind spark, which is started if this process has none.
+    """Return the session of a connection of kind spark; start it if this process has none.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _names_secret(text: str) -> bool:
 
 
 def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> ObjectFolder:
-    """Return the objects of a connection of kind s3; no request is made yet.
+    """Return the objects of a connection of kind s3, without a request.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> Obj
 
 
 def open_object_copies(project: ProjectSpec, name: str, secrets: Secrets, cache: Path) -> ObjectCopies:
-    """Return the objects of a connection of kind s3, with the copies of them in a folder; no request is made yet.
+    """Return the objects of a connection of kind s3 with their copies in a folder, without a request.
 
     Raises
     ------
@@ -169,13 +169,13 @@ def open_object_copies(project: ProjectSpec, name: str, secrets: Secrets, cache:
 
 
 def _is_secret(declared: PostgresqlConnection) -> bool:
-    """Tell whether the url is a secret as a whole, which on a node only its owner gives."""
+    """Return whether the whole url is a secret, which on a node only its owner provides."""
     only = find_only_reference(declared.url)
     return only is not None and only.parts[:1] == ("secret",)
 
 
 def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:
-    """Return the path of the file of a connection of kind duckdb; raises RefusedPathError."""
+    """Return the file of a connection of kind duckdb; raise RefusedPathError if the path is not allowed."""
     declared = project.connections[name]
     if not isinstance(declared, DuckdbConnection):
         raise TypeError(f"connection {name} is not a database")

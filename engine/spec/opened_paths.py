@@ -1,4 +1,4 @@
-"""The paths of what the engine opens that a spec names, each with the place at which it stands."""
+"""Lists the paths in a spec that the engine opens, each with its place."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Opens, Resource
 
 CHECKED_WHEN_OPENED = ("include", "secrets", "state", "bundles", "registry", "infrastructures", "deployments")
-"""Sections whose paths are not part of what runs in a deployment, or are not taken from the spec there.
+"""Sections whose paths are not used in a deployment, or are not taken from the spec there.
 
-Files to include and messages in files are checked when they are read, before there are resources. Registries and
-infrastructures are checked when a step wants one. Secrets are the node's, and the state is the deployment's."""
+Included files and message files are checked when they are read, before resources exist. Registries and infrastructures
+are checked when a step uses one. Secrets belong to the node, and the state to the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedPath:
-    """A path, the keys and positions that lead to it in the spec, and how what it leads to is opened."""
+    """A path, its place in the spec, and how it is opened."""
 
     place: tuple[str | int, ...]
     path: str
@@ -24,12 +24,12 @@ class OpenedPath:
 
     @property
     def section(self) -> str:
-        """The key at the top level under which it stands."""
+        """The top-level key of its place."""
         return str(self.place[0])
 
     @property
     def resource(self) -> tuple[str, str]:
-        """The section and the name of the resource that it belongs to."""
+        """The section and the name of its resource."""
         return self.section, str(self.place[1]) if len(self.place) > 1 else ""
 
 

@@ -1,7 +1,6 @@
-"""A project as its spec declares it: frozen and validated.
+"""A project as declared by its spec: frozen and validated.
 
-The project keeps its tree: with other values of variables, it is resolved and validated again from the tree, instead of
-being patched.
+The project keeps its tree, from which it is resolved and validated again for other values of variables.
 """
 
 import os
@@ -46,7 +45,7 @@ from engine.spec.yaml.yaml_tree import ScalarNode, node_at, plain_value, positio
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """Where the value of a secret is found: in a variable of the environment, or in a file."""
+    """The source of a secret's value: an environment variable or a file."""
 
     env: str | None
     file: Path | None
@@ -54,7 +53,7 @@ class SecretSource:
 
 @dataclass(frozen=True, slots=True)
 class ProjectSpec:
-    """What was read from a spec: validated, with variables filled in.
+    """A validated spec with variables filled in.
 
     Attributes
     ----------
@@ -65,7 +64,7 @@ class ProjectSpec:
     variables
         Values of the variables, by name.
     as_of
-        The moment that a run of it stands for, in the time zone of the project.
+        The moment of its runs, in the time zone of the project.
     warnings
         Findings that are not errors.
     """
@@ -82,17 +81,17 @@ class ProjectSpec:
 
     @property
     def folder(self) -> Path:
-        """The folder of the spec: what is read is relative to it."""
+        """The folder of the spec, to which read paths are relative."""
         return self._files.folder
 
     @property
     def home(self) -> Path:
-        """The folder that what is written is relative to: that of the spec, but for a deployment."""
+        """The folder to which written paths are relative: that of the spec, except for a deployment."""
         return self._files.home
 
     @property
     def revision(self) -> Revision | None:
-        """The revision of a deployment that this project is; None if it is not a deployment."""
+        """The deployed revision of this project; None if it is not a deployment."""
         return self._files.revision
 
     @property
@@ -102,7 +101,7 @@ class ProjectSpec:
 
     @property
     def confinement(self) -> Confinement | None:
-        """What it may reach on the node that it is deployed to; None if it is on no node."""
+        """Its confinement on a node; None if it is on no node."""
         return self._files.confinement
 
     @property
@@ -112,12 +111,12 @@ class ProjectSpec:
 
     @property
     def confined(self) -> frozenset[str]:
-        """The variables whose values come from a request, so that they must lead nowhere else."""
+        """The variables whose values come from a request, so that they must not change addresses or leave folders."""
         return self._confined
 
     @property
     def names(self) -> Mapping[str, Value]:
-        """All that a text may refer to: the variables, and the names of the moment that a run stands for."""
+        """All names for references in texts: the variables, and the names of the run's moment."""
         return {**list_moment_values(self.as_of), **self.variables}
 
     @property
@@ -171,7 +170,7 @@ class ProjectSpec:
         return digest_texts(*self._files.digests)
 
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
-        """Return the project with other values of its variables; raises SpecError.
+        """Return the project with other values of its variables; raise SpecError if that is invalid.
 
         It is validated again, unless the variables have these values already and none come from a request.
         """
@@ -183,30 +182,30 @@ class ProjectSpec:
         return _load_project(self.path, self._files, overrides, self._environ, self.as_of, self._confined)
 
     def confine(self, names: Collection[str]) -> "ProjectSpec":
-        """Return the project as one whose values of these variables will come from a request.
+        """Return the project with these variables marked as coming from a request.
 
-        Whoever may ask for a run may not be who wrote the spec. So with other values (`with_variables`) its paths must
-        stay inside their folders, and its addresses must not change; all else may.
+        The requester of a run may not be the author of the spec. So with other values (`with_variables`) paths must
+        stay inside their folders and addresses must not change; everything else may.
         """
         return replace(self, _confined=frozenset(names))
 
     def with_moment(self, as_of: datetime) -> "ProjectSpec":
-        """Return the project as a run of another moment has it, validated again; raises SpecError."""
+        """Return the project at another moment, validated again; raise SpecError if that is invalid."""
         return _load_project(self.path, self._files, self._overrides, self._environ, as_of, self._confined)
 
     def resolve_variables(self, moment: Mapping[str, Value]) -> Mapping[str, Value]:
-        """Return the values that the variables have at another moment, given the values of its names."""
+        """Return the values of the variables at another moment, given the values of its names."""
         return resolve_variables(self._files, self._overrides, self._environ, moment, Findings()).values
 
     def with_check_settings(self, section: str, owner: str, tried: TriedSettings) -> "ProjectSpec":
         """Return the project with other settings of the checks of a dataset or an evaluation store.
 
-        Its warnings are those that the settings cause.
+        Its warnings are those caused by the settings.
 
         Raises
         ------
         UsageError
-            There is no such check or key, or the spec would be invalid with these settings.
+            The check or key does not exist, or the spec is invalid with these settings.
         """
         settings = {f"{check}.{key}={text}" for check, keys in tried.items() for key, text in keys.items()}
         files = replace(self._files, root=replace_check_settings(self._files.root, section, owner, tried))
@@ -231,7 +230,7 @@ class ProjectSpec:
         return self.position(*path) if node is None else node.position
 
     def locate_word(self, words: Iterable[str], *path: str | int) -> Position:
-        """Return the position of the first of these words that stands in a text of the spec, or of the text itself."""
+        """Return the position of the first of these words in a text of the spec, or of the text itself."""
         node = node_at(self._files.root, path)
         if isinstance(node, ScalarNode):
             for word in words:
@@ -240,12 +239,12 @@ class ProjectSpec:
         return self.value_position(*path)
 
     def written_text(self, *path: str | int) -> str:
-        """Return a text as it is written in the spec, with its references; an empty one if it is not in the spec."""
+        """Return a text as written in the spec, with its references; an empty text if it is not in the spec."""
         node = node_at(self._files.root, path)
         return node.text if isinstance(node, ScalarNode) else ""
 
     def written_data(self, *path: str | int) -> Any:
-        """Return what the spec says at a path as plain data, with its references; None if it says nothing there."""
+        """Return the value at a path of the spec as plain data, with its references; None if there is none."""
         node = node_at(self._files.root, path)
         return None if node is None else plain_value(node)
 
@@ -258,11 +257,11 @@ class ProjectSpec:
         return self._files.folders.get((section, name), self.folder)
 
     def home_of(self, section: str, name: str) -> Path:
-        """Return the folder to which the paths that a resource writes are relative; see `home`."""
+        """Return the folder to which the written paths of a resource are relative; see `home`."""
         return find_home(self._files, self.folder_of(section, name))
 
     def root_of(self, section: str, name: str, connection: str | None) -> Path:
-        """Return the folder that a resource's path starts from: its connection's, else that of its file."""
+        """Return the folder to which a resource's path is relative: its connection's, or that of its file."""
         if connection is None:
             return self.folder_of(section, name)
         declared = self.connections[connection]
@@ -271,17 +270,17 @@ class ProjectSpec:
         return self.folder_of("connections", connection) / declared.root
 
     def code_of(self, section: str, name: str) -> CodeFolder:
-        """Return the folder of the functions that a resource names, with whether they may be called."""
+        """Return the folder of a resource's functions, with whether their code may run."""
         return CodeFolder(self.folder_of(section, name), self.find_code_refusal(section, name))
 
     def find_code_refusal(self, section: str, name: str) -> str:
-        """Return why the code that a resource brings does not run here; empty if it does."""
+        """Return why the code of a resource may not run here; empty if it may."""
         if self.confinement is None or (section, name) in self.confinement.given:
             return ""
         return self.confinement.find_code_refusal(of_settings=(section, name) in self.confinement.of_settings)
 
     def select_environment(self, environ: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the environment for processes of the project: on a node, only what it gives to the deployment."""
+        """Return the environment for processes of the project: on a node, only the variables for the deployment."""
         return environ if self.confinement is None else self.confinement.select_environment(environ)
 
     def check_path(self, path: Path, *, writes: bool = False) -> Path:
@@ -290,7 +289,7 @@ class ProjectSpec:
         Raises
         ------
         RefusedPathError
-            The project is a deployment on a node, and the path leads to what the node has not given to it.
+            The project is a deployment on a node that does not allow the path.
         """
         refusal = self.confinement.find_path_refusal(path, writes=writes) if self.confinement else ""
         if refusal:
@@ -298,7 +297,7 @@ class ProjectSpec:
         return path
 
     def find_secret_source(self, name: str) -> SecretSource | None:
-        """Return where the value of a secret is found; None if the node gives none to this deployment."""
+        """Return the source of a secret's value; None if the node provides none to this deployment."""
         if self.confinement is None:
             declared = self.secrets[name]
             folder = self.folder_of("secrets", name)
@@ -315,7 +314,7 @@ class ProjectSpec:
         return list(dict.fromkeys([*self.secrets, *given]))
 
     def locate_written_file(self, scenario: str, step: ReportStep | ExportStep) -> Path | None:
-        """Return the path of the file that a step writes, in an object store one that stands for it; else None."""
+        """Return the path of the file that a step writes, or a placeholder path in an object store; otherwise None."""
         if step.path is None:
             return None
         connection = getattr(step, "connection", None)
@@ -328,7 +327,7 @@ class ProjectSpec:
         return self.root_of("scenarios", scenario, connection) / step.path if of_folder else None
 
     def locate_kept_file(self, name: str) -> Path | None:
-        """Return the path of the file that keeps the rows of a dataset, or one that stands for it; else None."""
+        """Return the path of the file with the kept rows of a dataset, or a placeholder path; otherwise None."""
         place = self.find_kept_place(name)
         if place is None or place.key != "path":
             return None
@@ -338,15 +337,15 @@ class ProjectSpec:
         return self.root_of("datasets", name, place.connection) / place.name
 
     def find_file_dataset(self, name: str) -> FileDataset | None:
-        """Return the dataset of files that a dataset is; None for one that reads the kept rows of another."""
+        """Return a dataset if it is a file dataset; None for one that reads the kept rows of another."""
         return None if self.find_writer(name) else find_file_dataset(self.datasets.get(name), self.connections)
 
     def find_writer(self, name: str) -> str | None:
-        """Return the name of the dataset whose kept rows a stored dataset reads; None if it reads no such rows."""
+        """Return the name of the dataset whose kept rows a stored dataset reads; None if there is none."""
         return next(iter(find_writers(self.datasets.get(name), self.datasets, self.connections)), None)
 
     def find_kept_place(self, name: str) -> StoredPlace | None:
-        """Return where `materialize` keeps the rows of a dataset, if it does."""
+        """Return the place where `materialize` keeps the rows of a dataset; None without it."""
         return find_kept_place(self.datasets.get(name), self.connections)
 
     def find_table(self, name: str) -> DatabaseTable | None:
@@ -354,7 +353,7 @@ class ProjectSpec:
         return None if self.find_writer(name) else find_table(self.datasets.get(name), self.connections)
 
     def find_spark_data(self, name: str) -> StoredPlace | None:
-        """Return the table or the path that a dataset reads by Spark; None if it is of another kind."""
+        """Return the table or the path that a dataset reads with Spark; None for another kind."""
         return find_spark_data(self.datasets.get(name), self.connections)
 
     def render(self) -> str:
@@ -380,8 +379,7 @@ def load(
     environ
         The environment variables that `${env.NAME}` refers to.
     as_of
-        The moment that a run stands for: a date, or a time (of the project's time zone, if it has no offset); by
-        default now.
+        The moment of the run: a date, or a time (in the project's time zone, if it has no offset); by default now.
     confined
         The variables whose values come from a request, see `ProjectSpec.confine`.
 

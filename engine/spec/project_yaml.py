@@ -1,7 +1,7 @@
-"""Writing a resolved project as YAML, which `engine render` prints.
+"""Writes a resolved project as YAML, which `engine render` prints.
 
-The result is a spec too: reading it gives the same project, so it can be compared, kept and run. Passwords that the
-author wrote into a URL are masked. The values of secrets are not known here at all.
+The result is a spec too: reading it gives the same project, so it can be compared, kept and run. Passwords in URLs are
+masked. The values of secrets are unknown here.
 """
 
 import re
@@ -75,7 +75,7 @@ def _variable_to_plain(value: Any) -> Any:
 def mask_url(text: str) -> str:
     """Return the url of a channel or a connection with passwords masked: the login of a mail server, or all of it.
 
-    Where Spark runs is not a secret, unless a token is part of it.
+    The URL of Spark is not a secret, unless it contains a token.
 
     References are kept: they name a secret, and do not contain it.
     """

@@ -1,11 +1,11 @@
-"""Reading a file whose path a user gives: one that leads to a folder, a pipe or something huge blocks nothing."""
+"""Reads a file at a user's path safely: folders, pipes and huge files do not block."""
 
 import os
 import stat
 
 
 class IrregularFileError(OSError):
-    """A path leads to no file of bytes; the message says to what."""
+    """A path is not a regular file; the message says what it is."""
 
 
 def read_regular_file(path: str | os.PathLike[str], most: int) -> bytes:

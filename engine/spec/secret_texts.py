@@ -1,7 +1,7 @@
-"""Secrets that an author wrote into a spec where none belongs: recognised by their key or their look, and masked.
+"""Masks secrets written into a spec by mistake, recognised by their key or their form.
 
-`Redactor` masks values that are known. Here nothing is known: a password stands under a key that does not exist, a
-token in a section for something else, or YAML cannot even be parsed. So lines are masked as text.
+`Redactor` masks known values. Here the values are unknown: a password is under an unknown key, a token in another
+section, or the YAML is invalid. So lines are masked as text.
 
 **What is not shown.** Anywhere: a value whose key is called as secrets are, and what looks like a token. In a section
 that can hold secrets also the value of an unknown key, and a wrong value of a known one, unless it is harmless: a
@@ -29,7 +29,7 @@ _HARMLESS = re.compile(
 NOT_SHOWN = "a text that is not shown, as it may be a secret"
 """What a message says instead of such a value; the line of the spec that is shown beside it has stars there."""
 _SOURCES = ("env", "file", "optional")
-"""The keys of a secret, which say where its value is."""
+"""The keys of a secret that define the source of its value."""
 
 _TOKENS = re.compile(
     r"\b(?:gh[opsur]_|github_pat_|glpat-|hf_|dckr_pat_|sk_live_|dapi)\w{16,}"
@@ -37,7 +37,7 @@ _TOKENS = re.compile(
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{10,}\.[\w-]+(?:\.[\w-]+)?"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
 )
-"""Tokens that say by how they begin what they are: those of code hosts, chats, clouds, registries, and JWT."""
+"""Tokens that are recognizable by their prefix: those of code hosts, chats, clouds, registries, and JWT."""
 _LOGIN = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
 _KEY = re.compile(r"""(?P<quote>["']?)(?P<key>[\w][\w .-]*)(?P=quote)\s*:(?=\s|$)\s*""")
 
@@ -59,12 +59,12 @@ def may_be_secret(name: str, value: object = None, section: str = "") -> bool:
 
 
 def mask_tokens(text: str) -> str:
-    """Return a text with stars in the place of what is a token by how it begins."""
+    """Return a text with tokens that have a known prefix masked."""
     return _TOKENS.sub(_write_stars, text)
 
 
 def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[str]:
-    """Return the lines of a spec with stars in the place of values that may be secrets.
+    """Return the lines of a spec with possible secrets masked.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _resembles_secret(name: str) -> bool:
 
 
 def _looks_random(text: str) -> bool:
-    """Return whether a part of a text has letters and digits in no order that a person gives them."""
+    """Return whether a part of a text has letters and digits in a random order."""
     return any(
         len(part) >= 16
         and sum(one.isdigit() for one in part) >= 2

@@ -1,4 +1,4 @@
-"""Segments of a batch: how they are called, and what the names in checks and metrics stand for."""
+"""Segments of a batch: their names, and the lookup of names in checks and metrics."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ MAX_SEGMENT_VALUES = 20
 """Most values of a column that have a segment of their own: the most frequent ones of the reference."""
 
 MAX_VALUE_CHARACTERS = 100
-"""Characters of a value above which it has no segment of its own: it would be in the name of every metric."""
+"""Longest value with its own segment, in characters; it is part of the name of every metric."""
 
 MIN_SEGMENT_ROWS = 100
-"""Rows that a segment must have on both sides to be compared and measured."""
+"""Fewest rows of a segment on each side to be compared and measured."""
 
 FOUND = "found: "
-"""How the names of segments begin that nobody has declared: their condition follows."""
+"""The prefix of the names of undeclared segments, followed by their condition."""
 
 FOUND_SEGMENTS = "found_segments"
 """The metric that counts them."""
@@ -27,7 +27,7 @@ FOUND_SEGMENTS = "found_segments"
 class SegmentNames:
     """The segments that a store declares: by a column, one per value; or by a condition, under its own name.
 
-    `found` tells whether the store finds more by itself.
+    `found` is whether the store searches for more segments.
     """
 
     columns: Sequence[str]
@@ -44,7 +44,7 @@ class SegmentNames:
         )
 
     def can_be(self, name: str) -> bool:
-        """Return whether a segment can have a name, or one that a pattern with * stands for."""
+        """Return whether a segment can have a name, or a name that matches a pattern with *."""
         if name in self.conditions or (self.found and name.startswith(FOUND)):
             return True
         if "*" in name:
@@ -89,7 +89,7 @@ def name_other(column: str) -> str:
 
 
 def match_segments(pattern: str, names: Iterable[str]) -> list[str]:
-    """Return the names that a text stands for: itself, or with * every name that it matches."""
+    """Return the names that match a text: itself, or with * every matching name."""
     if "*" not in pattern:
         return [name for name in names if name == pattern]
     literal = pattern.replace("[", "[[]").replace("?", "[?]")

@@ -1,4 +1,4 @@
-"""What was read from the files of a project: the merged tree of its resources, and where each is from."""
+"""The content of the files of a project: the merged tree of its resources, and their origins."""
 
 import os
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if 
 class SpecFiles:
     """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
-    `folder` is that of the spec. What is written goes to `home` instead, which is another folder in a deployment alone.
-    `revision` is that of the deployment, if the spec was released, and `confinement` what it may reach, if it is on a
-    node. `missing` are files that are named, but cannot be read. `digests` are those of the texts that were read, in
-    order. `complete` is false if a file could not be read: what it declares is unknown, so that no name can be checked.
+    `folder` is that of the spec. Output is written to `home`, which is another folder only in a deployment. `revision`
+    is that of the deployment, if the spec was released, and `confinement` that of the node, if there is one. `missing`
+    are named files that cannot be read. `digests` are those of the read texts, in order. `complete` is False if a file
+    could not be read: its declarations are unknown, so no name can be checked.
     """
 
     root: MapNode
@@ -37,6 +37,6 @@ class SpecFiles:
 
 
 def find_home(files: SpecFiles, folder: Path) -> Path:
-    """Return the folder that takes what would be written to a folder of the spec, or to one below it."""
+    """Return the folder that replaces a folder of the spec, or one below it, for output."""
     inside = Path(os.path.relpath(folder, files.folder))
     return files.home if ".." in inside.parts else files.home / inside

@@ -1,4 +1,4 @@
-"""Where the rows of datasets are stored: in files, in a table of a database or in Spark, as a connection decides.
+"""Finds the place of a dataset's rows by its connection: files, a table of a database, or Spark.
 
 A dataset with `materialize:` writes its rows there. A stored dataset that names the same place is its reader.
 """
@@ -24,7 +24,7 @@ class StoredPlace(NamedTuple):
 
 
 def find_file_dataset(dataset: AnyDataset | None, connections: Mapping[str, Connection]) -> FileDataset | None:
-    """Return the dataset of files that a declared one is, as one of kind `file`; None if it reads no files.
+    """Return a declared dataset as one of kind `file`; None if it reads no files.
 
     A stored dataset reads files if its connection is a folder or an object store. One that lacks a part, which is
     reported elsewhere, reads nothing.
@@ -61,7 +61,7 @@ def find_spark_data(dataset: AnyDataset | None, connections: Mapping[str, Connec
 
 
 def find_kept_place(dataset: AnyDataset | None, connections: Mapping[str, Connection]) -> StoredPlace | None:
-    """Return where `materialize` keeps the rows of a dataset; None if it does not, or if a key is missing there."""
+    """Return the place where `materialize` keeps the rows of a dataset; None without one, or if a key is missing."""
     kept: Materialize | None = getattr(dataset, "materialize", None)
     return None if kept is None else _find_place(kept.connection, kept.path, kept.table, connections)
 
@@ -92,5 +92,5 @@ def _holds_files(name: str, connections: Mapping[str, Connection]) -> bool:
 
 
 def name_object_root(connection: S3Connection) -> Path:
-    """Return a path that stands for the prefix of a bucket where paths are only compared; there is no such folder."""
+    """Return a placeholder path for the prefix of a bucket, used only for comparisons; the folder does not exist."""
     return Path("/s3:", connection.endpoint or "aws", connection.bucket, connection.prefix.strip("/"))

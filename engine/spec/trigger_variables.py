@@ -1,7 +1,7 @@
-"""The `variables:` of a trigger, which are kept as they are written until the trigger fires.
+"""The `variables:` of a trigger, which stay unresolved until the trigger fires.
 
-Their texts may use the variables of the project, the names of the moment that the run will stand for, and what only a
-fire knows: the moment of the fire before, and what has changed.
+Their texts may use the variables of the project, the names of the run's moment, and the names of a fire: the moment of
+the previous fire, and the changes.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from engine.spec.variables.references import Value, fill_references, format_valu
 def resolve_trigger_variables(
     project: ProjectSpec, scenario: str, trigger: str, names: Mapping[str, Value]
 ) -> dict[str, str]:
-    """Return the values of the variables that a fire of a trigger gives to its run, as texts.
+    """Return the values of the variables that a fire of a trigger sets for its run, as texts.
 
     Variables of the project that follow the moment, as `day: ${as_of}`, have their values at that of the fire.
 
@@ -26,9 +26,9 @@ def resolve_trigger_variables(
     Raises
     ------
     KeyError
-        There is no such scenario or trigger, or `names` lacks a name that a text uses.
+        The scenario or trigger does not exist, or `names` lacks a name in a text.
     ValueError
-        Days are added to what is not a date, or lead out of the calendar.
+        Days are added to a value that is not a date, or leave the calendar.
     """
     found = {one.name: one for one in project.scenarios[scenario].triggers}[trigger]
     known = {**project.resolve_variables(names), **names}

@@ -99,7 +99,7 @@ class Checks:
         return found
 
     def have_judged(self, store: str, other_than: str, origin: str | None = None) -> bool:
-        """Tell whether checks were ever applied to another evaluation of a store and origin.
+        """Return whether checks were ever applied to another evaluation of a store and origin.
 
         Check results of an evaluation that has been removed since count as made in this state.
         """

@@ -26,7 +26,7 @@ class FileHashCache:
         return found
 
     def was_touched(self, path: str, identity: FileIdentity, digest: str) -> bool:
-        """Tell whether the file was hashed before with another modification time, but the same hash."""
+        """Return whether the file was hashed before with another modification time, but the same hash."""
         with self._database.begin_read() as connection:
             last = connection.execute(select(file_hashes).where(file_hashes.c.path == path)).first()
         return last is not None and last.hash == digest and last.mtime_ns != identity.mtime_ns

@@ -142,7 +142,7 @@ class Runs:
         """Return the runs that have not ended, oldest first, without steps and events."""
         return self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number), whole=False)
 
-    def find_outcome(self, id: str | None) -> Outcome | None:  # noqa: A002
+    def find_outcome(self, id: str | None) -> Outcome | None:  # noqa: A002  the field of RunRecord
         """Return the outcome of a run; None if it has not ended or is not stored."""
         with self._database.begin_read() as connection:
             found = connection.scalar(select(runs.c.outcome).where(runs.c.id == id))

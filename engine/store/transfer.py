@@ -47,11 +47,11 @@ _BOUNDS: TypeAdapter[CheckBounds | None] = TypeAdapter(
 class EvaluationEntry(_Travelling):
     """The entry of an evaluation in the list of a state."""
 
-    number: int = Field(ge=1, le=MOST_ROWS, description="Its place in the order in which they were made.")
+    number: int = Field(ge=1, le=MOST_ROWS, description="Its position in the order of creation.")
     id: str = Field(pattern=f"^{EVALUATION_ID}$")
     store: str
-    moment: AwareDatetime = Field(description="The start of its time, else when it was made.")
-    superseded_by: str | None = Field(description="The evaluation of the same time that has taken its place.")
+    moment: AwareDatetime = Field(description="The start of its time, or the time of its creation without one.")
+    superseded_by: str | None = Field(description="The evaluation of the same time that supersedes it.")
     checked: AwareDatetime | None = Field(description="When its checks were last applied.")
 
 
@@ -61,7 +61,7 @@ class EvaluationPage(_Travelling):
     project: str
     deployment: str
     evaluations: list[EvaluationEntry] = Field(max_length=ENTRIES_PER_PAGE)
-    next: int | None = Field(description="The number to ask for to get those after these; null: there are none.")
+    next: int | None = Field(description="The number for the request of the next page; null if there is none.")
     newest: int = Field(description="The number of the newest evaluation when this was answered; 0 if there is none.")
 
 

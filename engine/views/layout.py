@@ -96,7 +96,7 @@ def lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
     for group, results in zip(groups, shown, strict=True):
         rows = [_lay_out_result(one, scales[name_scale(one.metric, one.check)]) for one in results]
         for repeated in [one for one in rows if one["remark"]][1:]:
-            repeated["told"] = repeated["allowed"]  # the open questions of an OK are nearly the same for every column
+            repeated["told"] = repeated["allowed"]  # the remark on an OK is nearly the same for every column
         laid_out.append({"name": group.name, "fine": group.passed, "all": len(group.results), "results": rows})
     return laid_out
 

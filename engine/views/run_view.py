@@ -111,7 +111,7 @@ def describe_run(
 
 
 def describe_deliveries(messages: Iterable[OutboxMessage]) -> list[DeliveryView]:
-    """Return what has become of messages until now."""
+    """Return the current delivery state of messages."""
     return [DeliveryView(one.reporter, one.channel, str(one.state), one.fate) for one in messages]
 
 

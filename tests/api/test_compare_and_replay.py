@@ -92,7 +92,7 @@ def test_a_column_that_one_side_lacks_is_left_out_of_a_comparison_with_a_note(sh
         assert found.metrics["drift.shop"].value is None
 
 
-def test_a_column_whose_role_has_changed_is_not_compared_and_told(shop_copy: engine.Project) -> None:
+def test_a_column_whose_role_has_changed_is_not_compared_and_reported(shop_copy: engine.Project) -> None:
     path = shop_copy.spec.path
     text = path.read_text()
     path.write_text(
@@ -130,6 +130,7 @@ def test_a_comparison_without_the_kept_files_says_what_to_do(shop_copy: engine.P
 def test_a_replay_counts_what_the_stored_results_say(shop: engine.Project) -> None:
     replayed = {row["check"]: row for row in shop.store("mes").replay().iter_rows(named=True)}
     stored = shop.store("mes").evaluations()
+    assert set(replayed) == {"columns", "north as before", "mine", "lazy"}
     for check, row in replayed.items():
         outcomes = stored[f"checks.{check}"].to_list()
         assert row["evaluations"] == len(outcomes) == sum(row[part] for part in COUNTS)
@@ -198,7 +199,7 @@ def test_measurements_of_a_dataset_are_replayed_by_their_time(shop: engine.Proje
         ({"columns": {"soft_max": 1.5}}, "max 0.9 is below soft_max 1.5; the order must be soft_max <= max"),
     ],
 )
-def test_a_setting_that_is_not_possible_is_told(shop: engine.Project, tried: dict[str, Any], said: str) -> None:
+def test_a_setting_that_is_not_possible_is_reported(shop: engine.Project, tried: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as raised:
         shop.store("mes").replay(tried)
     assert said in str(raised.value)

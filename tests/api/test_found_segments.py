@@ -131,7 +131,7 @@ def test_other_rows_orders_find_the_same_and_a_message_names_what_no_check_watch
 
 
 @pytest.mark.slow
-def test_without_drift_it_is_said_that_nothing_was_found(tmp_path: Path) -> None:
+def test_a_search_without_drift_says_that_it_has_found_nothing(tmp_path: Path) -> None:
     project = write_project(tmp_path / "quiet", drifted=False)
     project.run_all()
     store = project.store("all")
@@ -144,7 +144,7 @@ def test_without_drift_it_is_said_that_nothing_was_found(tmp_path: Path) -> None
     assert "The search found no segment" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_too_few_rows_for_a_search_are_told(tmp_path: Path) -> None:
+def test_too_few_rows_for_a_search_are_reported(tmp_path: Path) -> None:
     project = write_project(tmp_path / "few", rows=80)
     project.run_all()
     found = project.store("all").evaluation().metrics["found_segments"]
@@ -207,7 +207,7 @@ def list_causes(project: Project) -> list[str]:
         ("{columns: [paid]}", "no conditions can be made of paid: not compared"),
     ],
 )
-def test_columns_that_cannot_be_searched_are_told(tmp_path: Path, search: str, said: str) -> None:
+def test_columns_that_cannot_be_searched_are_reported(tmp_path: Path, search: str, said: str) -> None:
     project = write_project(tmp_path / "wrong", search, rows=400)
     told = str([result.steps for result in project.run_all()])
     if "did you mean" not in said:

@@ -1,8 +1,6 @@
 """The frames of the Python API: their columns, types and order, what is newest, and that they agree with each other."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,8 @@ from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.spec.resources.checks import build_bounds
 from engine.views.run_view import describe_run
 from engine.views.store_view import describe_store
+
+from ..command_line import call_engine
 
 TIME = pl.Datetime("us", "UTC")
 
@@ -136,7 +136,7 @@ def test_each_way_to_read_a_metric_gives_the_same_number(shop: engine.Project) -
         }
 
 
-def test_columns_of_numbers_lack_what_categories_have(shop: engine.Project) -> None:
+def test_columns_of_numbers_do_not_have_the_metrics_of_categories(shop: engine.Project) -> None:
     told = {row["column"]: row for row in shop.store("mes").columns("w3").iter_rows(named=True)}
     assert told["amount"]["role"] == "numerical"
     assert told["shop"]["role"] == "categorical"
@@ -201,7 +201,7 @@ def test_a_run_and_what_it_started_are_one_log_in_order_of_time(shop: engine.Pro
         "\x00\x00\x00",
     ],
 )
-def test_a_damaged_entry_of_a_log_is_told_and_hides_no_other(shop_copy: engine.Project, entry: str) -> None:
+def test_a_damaged_entry_of_a_log_is_reported_and_hides_no_other(shop_copy: engine.Project, entry: str) -> None:
     run = shop_copy.runs().filter(scenario="watch")["id"][0]
     whole = shop_copy.log(run)
     (path,) = shop_copy.spec.folder.rglob(f"{run}/log.jsonl")
@@ -232,8 +232,7 @@ def test_a_log_that_is_gone_is_an_empty_frame(shop_copy: engine.Project) -> None
 
 
 def test_the_command_shows_the_numbers_of_the_frames(shop: engine.Project) -> None:
-    program = [sys.executable, "-m", "engine", "show", "spec.yaml", "mes", "w2", "--format", "json"]
-    told = subprocess.run(program, capture_output=True, text=True, cwd=shop.spec.folder, check=True).stdout
+    told = call_engine(shop.spec.folder, "show", "spec.yaml", "mes", "w2", "--format", "json").stdout
     for name, metric in shop.store("mes").evaluation("w2").metrics.items():
         assert json.loads(told)["metrics"][name]["value"] == metric.value
 
@@ -328,7 +327,7 @@ def test_performance_and_predictions_without_a_model_are_empty_frames(shop: engi
         assert set(columns) <= set(frame.columns)
 
 
-def test_steps_are_told_with_their_turn(shop: engine.Project) -> None:
+def test_steps_are_reported_with_their_turn(shop: engine.Project) -> None:
     record = shop.past_run(shop.runs()["id"][0])
     frame = tabulation.tabulate_steps(describe_run(record)).to_frame()
     assert frame.select("step", "kind", "outcome", "turn").rows() == [

@@ -157,7 +157,7 @@ def test_one_evaluation_as_reference_must_exist_and_is_compared_with_itself_firs
     assert found["drift_p.x"] == project.store("fixed").compare("m2", "m1").metrics["drift_p.x"]
 
 
-def test_performance_is_told_side_by_side(project: engine.Project) -> None:
+def test_performance_is_reported_side_by_side(project: engine.Project) -> None:
     table = tabulation.tabulate_performance(project.store("fixed").evaluation("m2")).to_frame()
     rows = {row["metric"]: row for row in table.iter_rows(named=True)}
     now, before = read(project, "m2"), read(project, "train")
@@ -180,7 +180,7 @@ def test_performance_is_told_side_by_side(project: engine.Project) -> None:
     assert set(rows) == {name for name in project.store("fixed").evaluation("m2").metrics if name in rows}
 
 
-def test_predictions_are_told_by_class(project: engine.Project) -> None:
+def test_predictions_are_reported_by_class(project: engine.Project) -> None:
     table = tabulation.tabulate_predictions(project.store("fixed").evaluation("m3")).to_frame().sort("predicted")
     assert table["predicted"].to_list() == ["0", "1"]
     assert table["reference"].sum() == pytest.approx(1)

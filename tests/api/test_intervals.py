@@ -1,8 +1,5 @@
 """Intervals from the spec to the table: by entity, of changes, of a rolling reference, in checks and on the page."""
 
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -13,6 +10,8 @@ import pytest
 import engine
 from engine.api import tabulation
 from engine.outcome import CheckOutcome
+
+from ..command_line import call_engine
 
 SPEC = """
     version: 1
@@ -79,7 +78,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> engine.Project:
     return found
 
 
-def test_equal_rows_of_one_card_are_no_more_evidence_than_one_row(project: engine.Project) -> None:
+def test_equal_rows_of_one_card_count_as_one_row(project: engine.Project) -> None:
     plain = project.store("plain").evaluation("small").metrics
     by_card = project.store("by_card").evaluation("small").metrics
     for name in ("roc_auc", "accuracy", "brier", "log_loss", "mcc"):
@@ -142,11 +141,7 @@ def test_checks_are_certain_or_tell_how_little_they_could_find(project: engine.P
 @pytest.mark.slow
 def test_the_commands_show_intervals_and_weak_checks(project: engine.Project) -> None:
     def call(*arguments: str) -> str:
-        program = [sys.executable, "-m", "engine", *arguments]
-        folder = project.spec.path.parent
-        environment = {**os.environ, "COLUMNS": "250"}
-        told = subprocess.run(program, capture_output=True, text=True, cwd=folder, env=environment, check=False)
-        return told.stdout
+        return call_engine(project.spec.folder, *arguments, COLUMNS="250").stdout
 
     ran = call("run", "spec.yaml", "check")
     assert "could hardly have failed, see engine show: nothing moved" in ran

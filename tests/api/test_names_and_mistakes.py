@@ -148,7 +148,7 @@ def test_a_name_that_was_used_twice_is_the_newest_of_them(shop_copy: engine.Proj
     assert store.remove("week") == tuple(one.id for one in both)
 
 
-def test_mistakes_in_a_spec_are_all_told_with_their_places(tmp_path: Path) -> None:
+def test_mistakes_in_a_spec_are_all_reported_with_their_places(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text("version: 1\nproject: p\ndatasets:\n  a: {pth: a.csv}\nevaluation_stores:\n  s: {dataset: b}\n")
     with pytest.raises(SpecError) as raised:
@@ -240,4 +240,4 @@ def test_a_number_of_rows_is_a_whole_number_from_zero() -> None:
     assert [check_last(last) for last in (None, 0, 7)] == [None, 0, 7]
     for wrong in (-1, 0.5, "3"):
         with pytest.raises(UsageError, match=f"last = {wrong!r} is not possible"):
-            check_last(wrong)  # type: ignore[arg-type]  # on purpose
+            check_last(wrong)

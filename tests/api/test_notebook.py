@@ -155,9 +155,9 @@ def test_what_is_returned_is_the_callers_and_changes_nothing_that_is_stored(shop
     store = shop.store("mes")
     evaluation = store.evaluation("w1")
     with pytest.raises(FrozenInstanceError):
-        evaluation.name = "other"  # type: ignore[misc]  # it is frozen
+        evaluation.name = "other"
     with pytest.raises(FrozenInstanceError):
-        shop.spec = None  # type: ignore[misc, assignment]  # it is frozen
+        shop.spec = None
     kept = copy.deepcopy(evaluation)
     assert kept == evaluation
     for mapping in (evaluation.metrics, evaluation.labels, evaluation.left_out, evaluation.facts):
@@ -338,7 +338,7 @@ def test_messages_wait_are_sent_again_and_dropped(shop_copy: engine.Project) -> 
         shop_copy.drop_messages("post")
 
 
-def test_a_state_that_is_no_database_is_told_and_not_replaced(shop_copy: engine.Project) -> None:
+def test_a_state_that_is_not_a_database_is_reported_and_not_replaced(shop_copy: engine.Project) -> None:
     path = shop_copy.spec.folder / ".engine" / "shop" / "state.db"
     for other in path.parent.glob("state.db-*"):
         other.unlink()

@@ -1,9 +1,6 @@
 """Plans and reports from Python are those of the command line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +9,11 @@ import engine
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
 
 
 def run_command(*arguments: str | Path) -> str:
-    command = [ENGINE, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ}).stdout
+    return call_engine(Path.cwd(), *arguments).stdout
 
 
 def test_a_plan_is_that_of_the_command_line(shop_copy: engine.Project) -> None:

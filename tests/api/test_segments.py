@@ -176,7 +176,7 @@ def test_without_its_probability_no_segment_has_a_performance(built: Path, tmp_p
         ('[{name: young, where: "age + 1"}]', "not true or false"),
     ],
 )
-def test_a_wrong_column_is_told_with_its_place(built: Path, tmp_path: Path, segments: str, said: str) -> None:
+def test_a_wrong_column_is_reported_with_its_place(built: Path, tmp_path: Path, segments: str, said: str) -> None:
     for name in ("before.parquet", "now.parquet"):
         shutil.copyfile(built / name, tmp_path / name)
     text = SPEC.format(segments=segments).partition("    checks:")[0].replace("variables: {limit: 25}\n", "")

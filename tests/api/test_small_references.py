@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_reference_of_four_rows_alarms_nobody(folder: Path) -> None:
+def test_a_reference_of_four_rows_gives_no_alarm(folder: Path) -> None:
     sales(5, 4).write_csv(folder / "sunday.csv")
     sales(6, 400).write_csv(folder / "monday.csv")
     project = engine.load(folder / "spec.yaml")
@@ -61,7 +61,7 @@ def test_a_reference_of_four_rows_alarms_nobody(folder: Path) -> None:
         assert results[metric].reason.startswith("too few rows")
 
 
-def test_a_batch_without_rows_is_no_lack_of_rows(folder: Path) -> None:
+def test_a_batch_without_rows_is_not_reported_as_a_batch_with_too_few(folder: Path) -> None:
     sales(5, 4).write_csv(folder / "sunday.csv")
     sales(6, 0).write_csv(folder / "monday.csv")
     project = engine.load(folder / "spec.yaml")

@@ -168,8 +168,8 @@ def write_reference(url: str, folder: Path) -> None:
 
 def main(rows: int, turns: int) -> None:
     """Make the table, and print what each part takes."""
-    sys.path.insert(0, str(HERE.parent / "databases"))
-    from postgres_server import PostgresServer, find_programs
+    sys.path.insert(0, str(HERE.parents[1]))
+    from tests.databases.postgres_server import PostgresServer, find_programs
 
     programs = find_programs()
     if programs is None:

@@ -139,7 +139,7 @@ class TimedDatabase(SqliteDatabase):
     longest = 0.0
 
     @contextmanager
-    def begin_write(self) -> Iterator[object]:  # type: ignore[override]
+    def begin_write(self) -> Iterator[object]:
         """Open a transaction, and measure it."""
         with super().begin_write() as connection:
             began = time.monotonic()

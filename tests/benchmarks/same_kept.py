@@ -36,6 +36,8 @@ DURATION = re.compile(r"\b(\d+ h )?(\d+ min ?)?(\d+(\.\d+)? (ms|s|min))\b")
 ADDRESS = re.compile(r'(?<="__id__": )\d+|\b\d+(?=\.np[yz]")')
 SUSPECT = re.compile(r"[0-9a-f]{8}|\d[-:]\d\d|\d\d \w\w\w")
 """In every id, digest and time: what is tried first, because few texts have one."""
+FILE_IDENTITY = ("inode", "mtime_ns", "ctime_ns")
+"""Columns of the store that tell one file from another: each run has files of its own."""
 SAID = "said"
 """The folder of what the command line said."""
 SHOWN = 3
@@ -152,7 +154,8 @@ def rows(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
             keys = [one["name"] for one in columns if one["pk"]] or [one["name"] for one in columns]
             order = ", ".join(f'"{key}"' for key in keys)
             for at, row in enumerate(database.execute(f'SELECT * FROM "{table}" ORDER BY {order}'), 1):
-                values = {name: _cell(row[name]) for name in row.keys()}  # noqa: SIM118  a Row is not a dict
+                names = [one["name"] for one in columns if one["name"] not in FILE_IDENTITY]
+                values = {name: _cell(row[name]) for name in names}
                 yield table, f"{row[keys[0]]} {row['metric']}" if "metric" in values else str(at), values
 
 

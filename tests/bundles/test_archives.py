@@ -171,7 +171,7 @@ def test_a_killed_extraction_leaves_no_folder_of_the_name_that_was_asked_for(tmp
     assert len(read_tree(tmp_path / "laid")) == 403
 
 
-def test_a_file_that_changes_while_it_is_packed_is_told(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_packed_is_reported(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("version: 1")
     files = {"spec.yaml": describe_content(tmp_path / "spec.yaml", "spec")}
     (tmp_path / "spec.yaml").write_text("version: 2")

@@ -1,7 +1,6 @@
 """`engine bundle`: the command line as a process."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,9 +10,9 @@ import pytest
 
 import engine
 
+from ..command_line import call_engine
 from .made import CONTENTS, make_archive, make_keys
 
-ENGINE = Path(sys.executable).with_name("engine")
 Engine = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -25,10 +24,7 @@ def run(tmp_path: Path) -> Engine:
     (tmp_path / "my_code.py").write_bytes(CONTENTS["my_code.py"])
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ENGINE, "bundle", *arguments], cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        return call_engine(tmp_path, "bundle", *arguments, NO_COLOR="1")
 
     return call
 
@@ -70,7 +66,7 @@ def test_the_way_of_a_bundle_from_one_machine_to_another(run: Engine, tmp_path: 
     assert (again.returncode, again.stderr) == (3, "engine: error: out.zip is already there: name a new file\n")
 
 
-def test_what_leaves_the_house_is_shown(run: Engine, tmp_path: Path) -> None:
+def test_the_contents_of_an_archive_are_shown(run: Engine, tmp_path: Path) -> None:
     make_archive(tmp_path / "v1.zip", notes="Two\nlines\x1b[2J.")
     shown = succeed(run("show", "v1.zip"))
     for line in (
@@ -101,7 +97,7 @@ def test_what_differs_between_two_bundles_is_shown(run: Engine, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_mistake_is_told_with_what_to_do(run: Engine, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_with_what_to_do(run: Engine, tmp_path: Path) -> None:
     make_archive(tmp_path / "v1.zip")
     make_archive(tmp_path / "v2.zip", notes="other")
     make_archive(tmp_path / "other.zip", project="q")
@@ -126,7 +122,7 @@ def test_a_mistake_is_told_with_what_to_do(run: Engine, tmp_path: Path) -> None:
     assert [line.split()[0] for line in succeed(run("list", "spec.yaml")).splitlines()] == ["name", "v1"]
 
 
-def test_a_damaged_bundle_is_told_in_the_list(run: Engine, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_reported_in_the_list(run: Engine, tmp_path: Path) -> None:
     id_ = make_archive(tmp_path / "v1.zip")
     succeed(run("import", "spec.yaml", "v1.zip"))
     blob = tmp_path / f".engine/p/bundles/blobs/{id_}.zip"

@@ -151,7 +151,7 @@ def test_an_archive_that_is_swapped_while_it_is_open_is_not_read_anew(tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a pipe", "nothing", "a zip of zipfile", "a text", "an empty file"])
-def test_what_is_no_bundle_is_refused(kind: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_bundle_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "bundle.zip"
     match kind:
         case "a folder":

@@ -69,7 +69,7 @@ def test_a_name_is_never_given_to_another_bundle(registry: FolderRegistry, tmp_p
 
 
 @pytest.mark.slow
-def test_of_sixteen_that_give_a_name_at_once_one_wins(tmp_path: Path) -> None:
+def test_one_of_sixteen_that_give_a_name_at_once_wins(tmp_path: Path) -> None:
     archives = [tmp_path / f"{number}.zip" for number in range(16)]
     ids = {make_archive(archive, notes=archive.name) for archive in archives}
     for turn in range(2):
@@ -123,7 +123,7 @@ def test_an_archive_that_was_swapped_or_damaged_is_not_used(registry: FolderRegi
     ["", "[]", "{", "null", '{"project": "p", "name": "v1"}', '{"project": "p", "name": "v1", "id": "../x"}',
      '{"project": "p", "name": "v1", "id": 1}', "[" * 100_000],
 )  # fmt: skip
-def test_a_damaged_name_is_told(content: str, registry: FolderRegistry, tmp_path: Path) -> None:
+def test_a_damaged_name_is_reported(content: str, registry: FolderRegistry, tmp_path: Path) -> None:
     id_ = make_archive(tmp_path / "bundle.zip")
     registry.put(tmp_path / "bundle.zip")
     registry.assign("p", "v1", id_)
@@ -133,7 +133,9 @@ def test_a_damaged_name_is_told(content: str, registry: FolderRegistry, tmp_path
             ask()
 
 
-def test_a_name_whose_file_was_put_in_the_place_of_another_is_told(registry: FolderRegistry, tmp_path: Path) -> None:
+def test_a_name_whose_file_was_put_in_the_place_of_another_is_reported(
+    registry: FolderRegistry, tmp_path: Path
+) -> None:
     id_ = make_archive(tmp_path / "bundle.zip")
     registry.put(tmp_path / "bundle.zip")
     registry.assign("p", "v1", id_)
@@ -155,7 +157,7 @@ def test_signatures_are_added_and_never_lost(registry: FolderRegistry, tmp_path:
     assert verify_archive(registry.path_of(id_), [ada, bob], 1).signers == ("ada",)
 
 
-def test_a_registry_that_cannot_be_written_is_told(
+def test_a_registry_that_cannot_be_written_is_reported(
     open_folder: Path, as_nobody: Callable[[], AbstractContextManager[None]]
 ) -> None:
     make_archive(open_folder / "bundle.zip")

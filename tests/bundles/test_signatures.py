@@ -117,7 +117,7 @@ def test_a_signature_changes_neither_the_id_nor_what_is_in_it(private: Path, tmp
     assert signed.read_bytes() == other.read_bytes()
 
 
-def test_a_file_that_holds_no_such_key_is_told(private: Path, tmp_path: Path) -> None:
+def test_a_file_that_holds_no_such_key_is_reported(private: Path, tmp_path: Path) -> None:
     def run(*arguments: str | Path) -> None:
         subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 

@@ -25,22 +25,9 @@ from engine.service.deployments.directory_target import conclude_directory
 from engine.spec import ProjectSpec, load
 from engine.store.node import OperationState
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from deployments.deployed import HEALTH, HOOK, check_infrastructure, make_project
-
-
-def list_descendants(pid: int) -> list[int]:
-    """Return the processes that a process has started, and that these have started."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found[1:]
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.deployments.deployed import HEALTH, HOOK, check_infrastructure, make_project
+from tests.processes import list_descendants
 
 
 def begin_update(project: ProjectSpec, bundle: str, *, proofs: bool) -> int:

@@ -111,7 +111,7 @@ def estimate(reference: pl.DataFrame, batch: pl.DataFrame, case: Case) -> Estima
     return estimate_batch(
         ScoredRows(batch, case.task, classes, "model"),
         ScoredRows(reference, case.task, classes, "model"),
-        EstimateSettings(case.task, case.method),  # type: ignore[arg-type] # one of the methods
+        EstimateSettings(case.task, case.method),
         roles=ROLES,
         entity=entity,
         moved=found.significant,

@@ -89,7 +89,7 @@ def estimate_table(path: Path, chunks: int, method: str) -> TableEstimates:
         estimation = estimate_batch(
             ScoredRows(batch.with_columns(pl.lit(None, frame.schema[TRUTH]).alias(TRUTH)), task, classes, "model"),
             ScoredRows(reference, task, classes, "model"),
-            EstimateSettings(task, method),  # type: ignore[arg-type] # one of the methods
+            EstimateSettings(task, method),
             roles=roles,
             entity=None,
             moved=method == "auto" and drift.domain_classifier(reference, batch, roles).significant,

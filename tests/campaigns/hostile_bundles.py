@@ -31,7 +31,7 @@ from engine.errors import BundleError
 def is_refused(archive: Path, content: bytes, key: object) -> bool:
     archive.write_bytes(content)
     try:
-        verify_archive(archive, [key], require=1)  # type: ignore[list-item]
+        verify_archive(archive, [key], require=1)
     except BundleError:
         return True
     return False

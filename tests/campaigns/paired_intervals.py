@@ -9,35 +9,28 @@ metric the share of intervals that hold it, and how many comparisons gave an int
 """
 
 import argparse
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from engine.models import Advantage, FittedModel, measure_advantage
-
-
-class Scored:
-    """A predictor for models whose rows are scored already."""
-
-    columns = ()
-
+from tests.models.scored_rows import NoPredictor, draw_entities
 
 MODELS = {
-    "binary": FittedModel("m", "binary_classification", "y", ("x",), Scored(), (0, 1), 1),
-    "numbers": FittedModel("m", "regression", "y", ("x",), Scored()),
-    "classes": FittedModel("m", "multiclass_classification", "y", ("x",), Scored(), (0, 1, 2)),
+    "binary": FittedModel("m", "binary_classification", "y", ("x",), NoPredictor(), (0, 1), 1),
+    "numbers": FittedModel("m", "regression", "y", ("x",), NoPredictor()),
+    "classes": FittedModel("m", "multiclass_classification", "y", ("x",), NoPredictor(), (0, 1, 2)),
 }
-
-
-def number_entities(random: np.random.Generator, n: int) -> np.ndarray:
-    """Return numbers of entities of 4 rows on average, of very different sizes."""
-    return np.unique(np.repeat(np.arange(n), random.geometric(0.25, n))[:n], return_inverse=True)[1]
 
 
 def compare(task: str, near: bool, random: np.random.Generator, n: int, by_entity: bool) -> Advantage:
     z, first, other = random.normal(size=(3, n))
-    codes = number_entities(random, n) if by_entity else None
+    codes = draw_entities(random, n) if by_entity else None
     if codes is not None:
         of_entity = random.normal(size=(3, n))[:, codes]
         z, first, other = 0.8 * of_entity + 0.6 * np.stack([z, first, other])

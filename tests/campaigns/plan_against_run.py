@@ -1,13 +1,13 @@
-"""Plans against runs, over many more scenarios than tests/scenarios/test_plan_and_run.py draws.
+"""Plans against runs, over many more scenarios than tests/scenarios/drawn_scenarios.py draws.
 
     .venv/bin/python tests/campaigns/plan_against_run.py
     .venv/bin/python tests/campaigns/plan_against_run.py --examples 2000 --seed 1
     .venv/bin/python tests/campaigns/plan_against_run.py --examples 2000 --all
 
-What a plan claims is said in that file. Without `--all`, the first scenario whose plan and run differ is made as small
-as possible and shown: the YAML, the differences, both sequences of steps and actions. With `--all` nothing is made
-smaller: the differences are counted by kind, each with the shortest scenario that shows it. 100 examples take about a
-minute on two idle cores.
+What a plan claims is said in tests/scenarios/plan_comparison.py. Without `--all`, the first scenario whose plan and run
+differ is made as small as possible and shown: the YAML, the differences, both sequences of steps and actions. With
+`--all` nothing is made smaller: the differences are counted by kind, each with the shortest scenario that shows it. 100
+examples take about a minute on two idle cores.
 """
 
 import argparse
@@ -20,9 +20,10 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scenarios"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from test_plan_and_run import NAMES, Case, cases, compare_rounds, explain
+from scenarios.drawn_scenarios import NAMES, Case, cases
+from scenarios.plan_comparison import compare_rounds, explain
 
 from engine.errors import SpecError
 

@@ -105,7 +105,7 @@ def propose(folder: Path, frame: pl.DataFrame, ending: str, **options: str) -> P
     folder.mkdir(parents=True)
     write(frame, folder / f"first{ending}")
     with contextlib.redirect_stdout(io.StringIO()):
-        init.command(folder / "watch", [str(folder / f"first{ending}")], **options)  # type: ignore[arg-type]
+        init.command(folder / "watch", [str(folder / f"first{ending}")], **options)
     return folder / "watch" / "project.yaml"
 
 

@@ -77,7 +77,7 @@ class Project:
             path = folder / f"content{number}"
             WRITERS[ending](pl.DataFrame({"x": x, "y": noise}), path)
             os.utime(path, (1.7e9, 1.7e9))
-            means[hash_file(path, InMemoryFileHashes())] = round(float(x.mean()), 3)  # type: ignore[arg-type]
+            means[hash_file(path, InMemoryFileHashes())] = round(float(x.mean()), 3)
         for name in ("batch", "reference"):
             shutil.copy2(folder / "content0", folder / name)
         (folder / "project.yaml").write_text(f"""

@@ -27,15 +27,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from engine.spec import load
 from engine.store import OPEN_STATES, Fire, FireState, RunRecord, Store
 from engine.store.location import resolve_state_folder
+from tests.processes import list_descendants
+from tests.waiting import wait_for
 
 MODULE = """
 import os, time
@@ -112,25 +116,12 @@ class Server:
 
     def wait_for_begin(self) -> None:
         """Wait until it serves the project."""
-        wait_until(lambda: " served from " in self.said.read_text(), 120)
+        wait_for(lambda: " served from " in self.said.read_text(), "the project", 120)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> None:
         """Send a signal, and wait for the end."""
         self.process.send_signal(number)
         self.process.wait(seconds)
-
-    def list_descendants(self) -> list[int]:
-        """Return the ids of the processes that it has started, and that these have started."""
-        parents = {}
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-        found = [self.process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found[1:]
 
     def read_status(self) -> dict[str, int]:
         """Return its memory in MB, its threads and its open files."""
@@ -172,7 +163,7 @@ def kill_at_random(number: int, seed: int) -> None:
                 server.wait_for_begin()
             time.sleep(chance.uniform(0.0, 5.0))
             which = chance.choice(["server", "server", "server, in order", "a process of a run"])
-            if which == "a process of a run" and (running := server.list_descendants()):
+            if which == "a process of a run" and (running := list_descendants(server.process.pid)):
                 os.kill(chance.choice(running), signal.SIGKILL)
                 time.sleep(chance.uniform(0.0, 2.0))
             killed[which] += 1
@@ -187,7 +178,7 @@ def kill_at_random(number: int, seed: int) -> None:
         server = Server(folder)  # what the end in order has left is concluded at the next start
         server.wait_for_begin()
         with_pause(state)
-        wait_until(lambda: not [one for one in read_history(state)[0] if one.state in OPEN_STATES], 600)
+        wait_for(lambda: not [one for one in read_history(state)[0] if one.state in OPEN_STATES], "the last end", 600)
         server.stop()
         check_fires(folder, *read_history(state))
         print(f"killed: {dict(killed)}")
@@ -232,14 +223,6 @@ def check_fires(folder: Path, fires: list[Fire], runs: list[RunRecord]) -> None:
     print(f"{len(runs)} runs: {dict(Counter(run.state for run in runs))}")
     print(*problems[:20], sep="\n")
     assert not problems
-
-
-def wait_until(holds: Callable[[], bool], seconds: float) -> None:
-    """Wait until something holds."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it did not come true"
-        time.sleep(0.1)
 
 
 def stay_idle(scenarios: int, seconds: float) -> None:
@@ -302,8 +285,9 @@ def run_often(number: int) -> None:
         state = write_project(folder, QUICK)
         server = Server(folder)
         for tenth in range(1, 11):
-            wait_until(lambda: state.exists() and len(read_history(state)[1]) >= number * tenth // 10, 3600)  # noqa: B023
-            print(f"{number * tenth // 10} runs: {server.read_status()}", flush=True)
+            runs = number * tenth // 10
+            wait_for(lambda runs=runs: state.exists() and len(read_history(state)[1]) >= runs, f"{runs} runs", 3600)
+            print(f"{runs} runs: {server.read_status()}", flush=True)
         server.stop()
 
 
@@ -325,7 +309,7 @@ def run_out_of_memory(number: int) -> None:
         folder = Path(name)
         state = write_project(folder, HUNGRY)
         server = Server(folder, inside=group)
-        wait_until(lambda: state.exists() and len(list((folder / "told").glob("*"))) >= number, 1200)
+        wait_for(lambda: state.exists() and len(list((folder / "told").glob("*"))) >= number, "the messages", 1200)
         assert server.process.poll() is None, "the server has died"
         print(server.read_status())
         server.stop()

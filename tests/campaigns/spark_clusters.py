@@ -3,7 +3,7 @@
     python tests/campaigns/spark_clusters.py [--only standalone] [--faults]
 
 Needs pyspark and Java. A standalone cluster (a master and two workers), a server of Spark Connect, and a local cluster
-of two executors listen to this machine alone. On each, the datasets of `tests/databases/test_spark.py` are read into
+of two executors listen to this machine alone. On each, the datasets of `tests/databases/spark_project.py` are read into
 this machine, and then stay with Spark; the numbers are compared with those of the same files without Spark. Then the
 standalone cluster has faults, which must be told in words: executors without this package, named by either setting,
 and no executor at all. What happens when processes of a cluster are killed is tried by `spark_losses.py`.
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from databases.test_spark import SUMS, is_close, read_numbers, run_engine, write_project
+from databases.spark_project import SUMS, is_close, read_numbers, run_engine, write_project
 
 HOST = "127.0.0.1"
 DEPLOY = "org.apache.spark.deploy"

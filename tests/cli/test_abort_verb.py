@@ -1,13 +1,13 @@
 """Ending a run of another process: the command line as processes."""
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from engine.store import Store
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import ENGINE, call_engine
+
 SPEC = """
 version: 1
 project: p
@@ -34,7 +34,7 @@ def never():
 
 
 def abort(folder: Path, run: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ENGINE, "abort", "p.yaml", run], cwd=folder, capture_output=True, text=True, check=False)
+    return call_engine(folder, "abort", "p.yaml", run)
 
 
 def abort_at_first_step(folder: Path, scenario: str) -> tuple[str, subprocess.CompletedProcess[str], int, str]:

@@ -1,9 +1,10 @@
 """A mistake in the arguments of a command: what is wrong, what was found, what is allowed."""
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
+
+from ..command_line import call_engine
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,8 @@ import pytest
         ("validate a.yaml --format xml", "--format: 'xml' is not one of 'text', 'json', 'github'"),
     ],
 )
-def test_a_mistake_is_told_with_what_was_found_and_what_is_allowed(arguments: str, message: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", *arguments.split()], capture_output=True, text=True, check=False
-    )
+def test_a_mistake_is_reported_with_what_was_found_and_what_is_allowed(arguments: str, message: str) -> None:
+    done = call_engine(Path.cwd(), *arguments.split())
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[0] == f"engine: error: {message}"
     assert done.stderr.splitlines()[1].endswith("--help.")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import ENGINE, call_engine
+
 Engine = Callable[..., subprocess.CompletedProcess[str]]
 
 QUICK = """
@@ -38,16 +39,7 @@ CHECKED = """
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ENGINE, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "NO_COLOR": "1", **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return call_engine(tmp_path, *arguments, NO_COLOR="1", **environ)
 
     return run
 
@@ -72,6 +64,9 @@ def test_help_lists_the_verbs_and_version_prints_one(engine: Engine) -> None:
     assert told.returncode == 0
     for verb in ("validate", "render", "schema", "run"):
         assert verb in told.stdout
+    assert "..." not in told.stdout.partition("Commands:")[2]  # whole sentences
+    shown = engine("show", "--help").stdout
+    assert not any(word in shown for word in ("list[", "<str>", "<path>"))  # types of Python
     assert engine("--version").stdout.startswith("engine 0.")
 
 
@@ -242,7 +237,7 @@ def test_the_answer_names_the_log_as_one_would_open_it_and_wraps_nothing(tmp_pat
     assert "the columns are not as the spec declares them" in first
 
 
-def test_a_bug_of_ours_is_told_as_one(tmp_path: Path, engine: Engine) -> None:
+def test_a_bug_of_the_engine_is_reported_as_a_bug(tmp_path: Path, engine: Engine) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['engine.scenarios.session'] = object()\n")
     told = engine("run", "quick.yaml", "one", PYTHONPATH=str(tmp_path), TMPDIR=str(tmp_path))
     assert told.returncode == 3
@@ -296,7 +291,7 @@ def test_standard_output_is_the_answer_alone_whatever_a_function_writes(
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])
-def test_a_spec_that_declares_nothing_to_run_is_told(verb: str, engine: Engine, tmp_path: Path) -> None:
+def test_a_spec_that_declares_nothing_to_run_is_reported(verb: str, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("version: 1\nproject: p\n")
     done = engine(verb, "empty.yaml")
     assert done.returncode == 2

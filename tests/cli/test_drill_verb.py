@@ -60,7 +60,7 @@ def drill(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return drill
 
 
-def test_the_page_says_what_was_done_what_fires_and_that_nobody_is_told(drill: Drill) -> None:
+def test_the_page_says_what_was_done_what_fires_and_that_nothing_is_sent(drill: Drill) -> None:
     said = drill("--shift", "amount=+0.5sd")
     assert said.code == 0
     assert "a drill of drift: nothing is kept, nothing is sent" in said.out
@@ -71,7 +71,7 @@ def test_the_page_says_what_was_done_what_fires_and_that_nobody_is_told(drill: D
     assert "drill of default" in said.err
 
 
-def test_a_drill_that_nobody_would_hear_of_ends_with_1_and_says_so_last(drill: Drill) -> None:
+def test_a_drill_without_an_alarm_exits_1_and_says_so_last(drill: Drill) -> None:
     said = drill("--shift", "ordered_at=+3d")
     assert said.code == 1
     assert said.out.splitlines()[-1].strip() == "no check would have told you"

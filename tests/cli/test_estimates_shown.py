@@ -1,7 +1,6 @@
 """Estimated performance through the command line: what runs, checks, conditions and reports make of it."""
 
 import json
-import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -14,7 +13,8 @@ import pytest
 
 from engine.cli import main
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 SPEC = """
     version: 1
     project: foreseen
@@ -99,8 +99,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
     draw(0).write_parquet(folder / "past.parquet")
     draw(1, known=0).write_parquet(folder / "unlabelled.parquet")
     draw(2, slope=-0.6, known=0.5).write_parquet(folder / "partly.parquet")
-    command = [ENGINE, "run", "p.yaml", "watch", "trust", "--format", "json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = call_engine(folder, "run", "p.yaml", "watch", "trust", "--format", "json")
     return folder, json.loads(done.stdout)
 
 

@@ -92,7 +92,7 @@ def test_help_loads_no_language_and_no_data_library(folder: Path) -> None:
     assert list_loaded(folder, ["--help"]) & {*DATA, *OTHERS, "pydantic", "yaml", "rich", "jinja2"} == set()
 
 
-def test_a_verb_loads_no_other_verb(folder: Path) -> None:
+def test_a_verb_does_not_load_the_other_verbs(folder: Path) -> None:
     loaded = list_loaded(folder, ["validate", "--help"])
     assert {
         one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.verbs.{one}" in loaded

@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +12,8 @@ import pytest
 
 from engine.store import Mute, Store
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
@@ -47,15 +46,7 @@ def engine(tmp_path: Path) -> Engine:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n2,3\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ENGINE, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "NO_COLOR": "1", "LOGNAME": "ada"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return call_engine(tmp_path, *arguments, NO_COLOR="1", LOGNAME="ada")
 
     return run
 
@@ -64,7 +55,7 @@ def mute(engine: Engine, *, until: str = "7d", check: str = "enough rows") -> su
     return engine("mute", "p.yaml", "t", check, "--until", until, "--reason", "a repair is on its way")
 
 
-def test_a_muted_check_is_measured_and_told_but_counts_nowhere(engine: Engine, tmp_path: Path) -> None:
+def test_a_muted_check_is_measured_and_reported_but_counts_nowhere(engine: Engine, tmp_path: Path) -> None:
     assert engine("run", "p.yaml").returncode == 1
     said = mute(engine).stdout
     assert said.startswith("t: check 'enough rows' is muted until ")
@@ -150,13 +141,13 @@ def test_a_mute_is_ended_replaced_and_kept_in_the_history(engine: Engine) -> Non
         (["t", "enough rows", "--list"], "--list takes no STORE"),
     ],
 )
-def test_mistakes_are_told(engine: Engine, arguments: list[str], words: str) -> None:
+def test_mistakes_are_reported(engine: Engine, arguments: list[str], words: str) -> None:
     wrong = engine("mute", "p.yaml", *arguments)
     assert wrong.returncode == 2
     assert words in wrong.stderr
 
 
-def test_a_mute_of_a_check_that_has_left_the_spec_is_told(engine: Engine, tmp_path: Path) -> None:
+def test_a_mute_of_a_check_that_has_left_the_spec_is_reported(engine: Engine, tmp_path: Path) -> None:
     mute(engine)
     path = tmp_path / "p.yaml"
     path.write_text(path.read_text().replace("enough rows", "rows"))

@@ -1,18 +1,17 @@
 """Messages that nobody will ever get: shown, dropped, sent again, and no longer in the way of the exit code."""
 
 import http.server
-import os
 import re
-import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+from ..ports import find_free_port
+
 Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
@@ -32,21 +31,11 @@ scenarios:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]  # nobody listens there when it is closed
-    (tmp_path / "p.yaml").write_text(SPEC.format(port=port))
+    (tmp_path / "p.yaml").write_text(SPEC.format(port=find_free_port()))
     (tmp_path / "mine.py").write_text("def warn():\n    return 'WARNING'\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ENGINE, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return call_engine(tmp_path, *arguments, NO_COLOR="1")
 
     return run
 
@@ -81,7 +70,7 @@ def test_a_channel_that_left_the_spec_is_settled_once(engine: Engine, tmp_path: 
 
 
 @pytest.mark.slow
-def test_what_is_refused_for_good_is_told_by_one_run_and_can_be_sent_again(engine: Engine, tmp_path: Path) -> None:
+def test_what_is_refused_for_good_is_reported_by_one_run_and_can_be_sent_again(engine: Engine, tmp_path: Path) -> None:
     answers = [400]
 
     class Hook(http.server.BaseHTTPRequestHandler):

@@ -4,9 +4,7 @@ import csv
 import fcntl
 import io
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +20,8 @@ from engine.outcome import Outcome
 from engine.store import Fire, FireState, RunRecord, Store, TriggerState
 from engine.store.locks import SERVER_LOCK, lock_path
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
@@ -54,7 +53,7 @@ number  scheduled (UTC)   in its zone             scenario  trigger  state      
      2  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    SKIPPED    -         -              1     -  3.0 s       missed
      3  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   fresh    COALESCED  -         -              1     1  0 s         -       t, u
      4  2026-10-25 00:30  2026-10-25 02:30+02:00  gone      gone     WAITING    -         -              1     -  0 s
-"""  # noqa: E501
+"""  # noqa: E501  as it is printed
 AT = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 """Half past two in Berlin, for the first time in that night."""
 
@@ -66,15 +65,7 @@ def engine(tmp_path: Path) -> Engine:
         (tmp_path / f"{name}.csv").write_text("a,b\n1,2\n2,3\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ENGINE, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "NO_COLOR": "1", "LOGNAME": "ada"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return call_engine(tmp_path, *arguments, NO_COLOR="1", LOGNAME="ada")
 
     return run
 
@@ -155,7 +146,7 @@ def test_a_pause_of_a_scenario_that_is_gone_can_be_resumed(engine: Engine, tmp_p
     assert engine("resume", "p.yaml", "after").returncode == 0
 
 
-def test_triggers_are_told_in_words_with_the_next_five_times_of_their_zone(engine: Engine) -> None:
+def test_triggers_are_reported_in_words_with_the_next_five_times_of_their_zone(engine: Engine) -> None:
     found = list_triggers(engine)
     assert {name: row["starts"] for name, row in found.items()} == {
         "night": "at 30 2 * * *",
@@ -205,7 +196,7 @@ def test_times_have_seconds_where_any_of_them_is_not_at_a_full_minute(
     assert f"{moment:%Y-%m-%d %H:%M:%S}  Europe/Berlin" in text
 
 
-def test_it_is_told_whether_a_server_looks_at_the_triggers(engine: Engine, store: Store) -> None:
+def test_the_answer_says_whether_a_server_looks_at_the_triggers(engine: Engine, store: Store) -> None:
     text = engine("show", "p.yaml", "--triggers").stdout
     assert "engine serve is not running, so no trigger starts a run: they were never looked at" in text
     now = datetime.now(UTC)
@@ -226,7 +217,7 @@ def test_it_is_told_whether_a_server_looks_at_the_triggers(engine: Engine, store
 
 
 @pytest.mark.slow
-def test_fires_are_told_with_their_run_and_how_late_it_came(engine: Engine, store: Store) -> None:
+def test_fires_are_reported_with_their_run_and_how_late_it_came(engine: Engine, store: Store) -> None:
     id_, started = "20261025-003412-000000-00c0ffee", AT + timedelta(seconds=252)
     run = RunRecord(id=id_, project="p", scenario="nightly", started=started, who="ada@host", trigger="night", fire=1)
     fires = [

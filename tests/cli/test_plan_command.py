@@ -1,16 +1,15 @@
 """`engine plan` and `engine run --dry-run` as processes."""
 
 import json
-import os
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 Engine = Callable[..., subprocess.CompletedProcess[str]]
 
 SPEC = """
@@ -38,16 +37,7 @@ def engine(tmp_path: Path) -> Engine:
     (tmp_path / "people.csv").write_text("name,age\nann,30\nbob,40\n")
 
     def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ENGINE, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return call_engine(tmp_path, *arguments, **environ)
 
     return run
 
@@ -141,7 +131,9 @@ def test_a_dry_run_shows_what_would_be_sent_and_keeps_nothing(engine: Engine, tm
 
 
 @pytest.mark.slow
-def test_what_stays_text_and_what_is_left_out_is_told_by_plan_run_and_report(engine: Engine, tmp_path: Path) -> None:
+def test_what_stays_text_and_what_is_left_out_is_reported_by_plan_run_and_report(
+    engine: Engine, tmp_path: Path
+) -> None:
     for name, step in (("ref", 1), ("cur", 3)):
         (tmp_path / name / "k=a").mkdir(parents=True)
         rows = "".join(f'"{1 + i * step % 9},{100 + i:03}",{i % 7}\n' for i in range(300))

@@ -1,8 +1,6 @@
 """`engine prune`, and what is told where files are needed that retention has removed: the command line as a process."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import pytest
 import engine as api
 from engine.store import RunRecord, Store, generate_id, utc_now
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
@@ -39,10 +38,7 @@ def run(tmp_path: Path) -> Engine:
         (tmp_path / f"week{week}.csv").write_text(f"a,b\n{rows}\n")
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "NO_COLOR": "1", "LOGNAME": "ada"}
-        return subprocess.run(
-            [ENGINE, *arguments], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False
-        )
+        return call_engine(tmp_path, *arguments, NO_COLOR="1", LOGNAME="ada")
 
     return call
 
@@ -60,7 +56,7 @@ def build_weeks(folder: Path, weeks: int = 4, reference: str = NAMED) -> api.Pro
     return project
 
 
-def test_without_a_retention_it_tells_how_large_the_state_is(run: Engine, tmp_path: Path) -> None:
+def test_prune_without_a_retention_says_how_large_the_state_is(run: Engine, tmp_path: Path) -> None:
     build_weeks(tmp_path, 1)
     said = run("prune", "p.yaml")
     assert said.returncode == 0

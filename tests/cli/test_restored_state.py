@@ -1,13 +1,11 @@
 """An older copy of the state is laid over it: which messages are sent again, and which are not."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 SPEC = """
 version: 1
 project: p
@@ -32,15 +30,7 @@ class RestoredProject:
 
     def run(self, found: str) -> str:
         """Run with a result of the step; return what became of the messages."""
-        done = subprocess.run(
-            [ENGINE, "run", "p.yaml", "--format", "json"],
-            cwd=self.folder,
-            env={**os.environ, "FOUND": found},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = call_engine(self.folder, "run", "p.yaml", "--format", "json", FOUND=found)
         return " ".join(each["state"] for each in json.loads(done.stdout)["runs"][0]["deliveries"])
 
     def copy_state(self) -> None:
@@ -56,7 +46,7 @@ class RestoredProject:
         return [json.loads(line)["id"] for line in (self.folder / "taken").read_text().splitlines() if line]
 
 
-def test_a_change_that_was_told_since_is_told_again_and_what_came_back_is_not(tmp_path: Path) -> None:
+def test_a_change_that_was_reported_since_is_reported_again_and_a_restored_one_is_not(tmp_path: Path) -> None:
     project = RestoredProject(tmp_path)
     assert project.run("SUCCESS") == ""
     project.copy_state()

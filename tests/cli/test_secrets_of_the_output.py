@@ -1,10 +1,8 @@
 """Secrets on the command line and from Python: whichever verb meets them, no output and no record has them."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import textwrap
 import traceback
 from pathlib import Path
@@ -14,7 +12,8 @@ import pytest
 import engine
 from engine.errors import EngineError
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 VALUE = "planted-value-1234"
 SPEC = """
     version: 1
@@ -76,10 +75,7 @@ def folder(prepared: Path, tmp_path: Path) -> Path:
 
 
 def run_engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "SEC": VALUE, "TEAM": VALUE}
-    return subprocess.run(
-        [ENGINE, *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    return call_engine(folder, *arguments, SEC=VALUE, TEAM=VALUE)
 
 
 def assert_nothing_kept(folder: Path) -> None:

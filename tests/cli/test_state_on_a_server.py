@@ -14,6 +14,9 @@ import pytest
 
 from tests.databases.postgres_server import PASSWORD, Database
 
+from ..command_line import call_engine
+from ..waiting import wait_for
+
 pytestmark = pytest.mark.slow
 SPEC = """
 version: 1
@@ -49,15 +52,7 @@ def write_project(folder: Path, state: str) -> Path:
 
 
 def run_engine(folder: Path, *arguments: str, database: Database, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", *arguments],
-        cwd=folder,
-        env={**os.environ, "RESULTS": database.url()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = call_engine(folder, *arguments, RESULTS=database.url())
     said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert PASSWORD not in said
@@ -92,15 +87,13 @@ def test_the_answers_are_those_of_a_file(database: Database, tmp_path: Path) -> 
     assert not list((tmp_path / "server").glob("**/state.db"))
 
 
-def test_a_killed_run_is_told_by_the_next_and_another_folder_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_killed_run_is_reported_by_the_next_and_another_folder_is_refused(database: Database, tmp_path: Path) -> None:
     folder = write_project(tmp_path / "one", ON_SERVER)
     environ = {**os.environ, "RESULTS": database.url()}
     command = [sys.executable, "-m", "engine", "run", "spec.yaml", "long"]
     running = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     other = write_project(tmp_path / "other", ON_SERVER)
-    until = time.monotonic() + 30
-    while not list(folder.glob(".engine/shop/runs/*")) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: list(folder.glob(".engine/shop/runs/*")), "the run")
     time.sleep(0.5)
     assert "RUNNING" in run_engine(other, "show", "spec.yaml", "--runs", database=database)
     running.send_signal(signal.SIGKILL)

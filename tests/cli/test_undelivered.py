@@ -1,18 +1,15 @@
 """A mail server that is gone, then back: the alert arrives, once, and the exit code tells until it has."""
 
 import json
-import os
-import socket
 import subprocess
-import sys
-from email import message_from_bytes
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
+from ..command_line import call_engine
+from ..mailboxes import run_mailbox
+from ..ports import find_free_port
 
-ENGINE = Path(sys.executable).with_name("engine")
 PASSWORD = "tr0ub4dor&3"
 SPEC = """
 version: 1
@@ -27,27 +24,8 @@ scenarios:
 """
 
 
-class Inbox:
-    """Keeps what arrives."""
-
-    def __init__(self) -> None:
-        self.mails: list[bytes] = []
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
-        assert isinstance(envelope.content, bytes)
-        self.mails.append(envelope.content)
-        return "250 taken"
-
-
 def knows(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword) -> AuthResult:
     return AuthResult(success=data == LoginPassword(b"user", PASSWORD.encode()))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Path) -> None:
@@ -55,20 +33,11 @@ def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Pat
     (tmp_path / "mine.py").write_text(
         "import os\ndef warn():\n    print('talk')\n    return 'WARNING', 'the url is ' + os.environ['MAIL_URL']\n"
     )
-    port = free_port()
+    port = find_free_port()
     url = f"smtp://user:tr0ub4dor%263@127.0.0.1:{port}"
 
     def run(scenario: str) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "MAIL_URL": url}
-        return subprocess.run(
-            [ENGINE, "run", "p.yaml", scenario, "--format", "json"],
-            cwd=tmp_path,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return call_engine(tmp_path, "run", "p.yaml", scenario, "--format", "json", MAIL_URL=url)
 
     first = run("loud")
     assert first.returncode == 4, first.stderr
@@ -76,32 +45,19 @@ def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Pat
     assert delivery["state"] == "PENDING"
     assert "Connection refused" in delivery["reason"]
     assert run("quiet").returncode == 4
-    inbox = Inbox()
-    server = MailServer(inbox, hostname="127.0.0.1", port=port, authenticator=knows, auth_require_tls=False)
-    server.start()
-    try:
+    with run_mailbox(port, authenticator=knows, auth_require_tls=False) as mailbox:
         sender = run("quiet")
         assert sender.returncode == 0
         assert run("quiet").returncode == 0
-    finally:
-        server.stop()
     ids = [json.loads(each.stdout)["runs"][0]["id"] for each in (first, sender)]
-    shown = subprocess.run(
-        [ENGINE, "show", "p.yaml", "--run", ids[0], "--format", "json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    shown = call_engine(tmp_path, "show", "p.yaml", "--run", ids[0], "--format", "json")
     told = json.loads(shown.stdout)
     (delivery,) = told["deliveries"]
     assert delivery["state"] == "SENT"
     assert delivery["reason"].endswith(f" by run {ids[1]}")
     events = [event["what"] for event in told["events"] if event["kind"] == "delivery"]
     assert [event.split(": ")[1] for event in events] == ["PENDING", f"SENT by run {ids[1]}"]
-    (mail,) = inbox.mails
-    alert = message_from_bytes(mail)
+    (alert,) = mailbox.mails
     assert alert["Message-ID"]
     assert [part.get_filename() for part in alert.walk() if part.get_filename()] == ["scenario_log.txt"]
     (log,) = [part.get_payload(decode=True) for part in alert.walk() if part.get_filename()]
@@ -109,4 +65,4 @@ def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Pat
     written = [path.read_bytes() for path in (tmp_path / ".engine").rglob("*") if path.is_file()]
     for secret in (PASSWORD, "tr0ub4dor%263", url):
         assert secret not in first.stderr
-        assert all(secret.encode() not in content for content in [*written, mail])
+        assert all(secret.encode() not in content for content in [*written, alert.as_bytes()])

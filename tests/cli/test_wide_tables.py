@@ -46,7 +46,7 @@ def test_many_metrics_are_rows_with_the_worst_first(
     assert capsys.readouterr().out.splitlines()[2].split()[0] == "drift_p.column_150"
 
 
-def test_a_metric_that_nothing_has_is_told_with_a_similar_one(
+def test_a_metric_that_nothing_has_is_reported_with_a_similar_one(
     wide: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["engine", "show", str(wide / "wide.yaml"), "wide", "--metric", "psi.colum_150"])

@@ -91,7 +91,7 @@ def test_archives_that_cannot_be_read_say_why(project, tmp_path, content, why):
 
 
 @pytest.mark.parametrize("how", ["bz2", "zip"])
-def test_a_damaged_file_is_told(project, tmp_path, how):
+def test_a_damaged_file_is_reported(project, tmp_path, how):
     packed = bytearray(pack(FRAME.write_csv().encode(), how))
     packed[60:80] = bytes(20)
     (tmp_path / f"rows.csv.{how}").write_bytes(packed)
@@ -109,6 +109,6 @@ def test_a_small_file_that_swells_is_refused(tmp_path, how):
     assert compression.MAX_UNPACKED_BYTES == 1 << 30
 
 
-def test_a_file_that_is_not_compressed_as_declared_is_told(project, tmp_path):
+def test_a_file_that_is_not_compressed_as_declared_is_reported(project, tmp_path):
     FRAME.write_parquet(tmp_path / "rows.dat")
     assert "cannot be unpacked" in refusal(project, path="rows.dat", compression="gz")

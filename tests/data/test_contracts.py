@@ -189,6 +189,13 @@ def test_every_column_that_is_missing_is_named_with_the_likely_one(project, tmp_
     ]
 
 
+def test_a_column_that_is_declared_itself_is_not_the_likely_one(project, tmp_path):
+    pl.DataFrame({"amount": [1.0], "land": ["x"]}).write_parquet(tmp_path / "t.parquet")
+    contract = {"country": {"type": "text"}, "amount": {"type": "number"}}  # alike: did you mean 'amount'?
+    with pytest.raises(DataError, match=r"there is no column 'country'; there is only 'land'$"):
+        project({"t": {"path": "t.parquet", "columns": contract}}).open("t")
+
+
 def test_broken_rows_of_a_glob_are_named_by_file(project, tmp_path):
     pl.DataFrame({"a": [1, 2]}).write_csv(tmp_path / "1.csv")
     pl.DataFrame({"a": [3, -4]}).write_csv(tmp_path / "2.csv")

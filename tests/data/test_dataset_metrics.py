@@ -68,7 +68,7 @@ def test_decimals_are_numbers_and_infinity_is_a_value():
 @pytest.mark.parametrize(
     ("newest", "hours"),
     [
-        (datetime(2026, 3, 10, 6), 6),  # noqa: DTZ001  without a zone, as files have it: UTC
+        (datetime(2026, 3, 10, 6), 6),
         (datetime(2026, 3, 10, 6, tzinfo=ZoneInfo("Asia/Tokyo")), 15),
         (date(2026, 3, 10), 12),
         (date(2026, 3, 11), -12),

@@ -75,7 +75,7 @@ def test_a_malformed_disturbance_says_what_is_allowed(term: str, why: str) -> No
     assert why in str(wrong.value)
 
 
-NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001  a column without a time zone
+NOON = datetime(2026, 1, 1, 12)
 EVERY_TYPE = pl.DataFrame(
     {
         "whole": [1, 2, 3],
@@ -141,7 +141,7 @@ def test_values_keep_their_type_and_missing_ones_stay_missing() -> None:
 
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt8, pl.Int64, pl.UInt64])
 def test_integers_that_leave_their_width_are_neither_wrapped_nor_missing(dtype: pl.DataType) -> None:
-    low, high = pl.Series([0]).to_frame().select(low=dtype.min(), high=dtype.max()).row(0)  # type: ignore[attr-defined]
+    low, high = pl.Series([0]).to_frame().select(low=dtype.min(), high=dtype.max()).row(0)
     frame = pl.DataFrame({"x": pl.Series([low, high], dtype=dtype)})
     up, down = made(frame, "shift x=+7")["x"], made(frame, "shift x=-7")["x"]
     assert up.dtype.is_integer()
@@ -238,7 +238,7 @@ def test_disturbances_are_made_in_their_order() -> None:
     assert made(frame, "scale x=10", "shift x=+1")["x"].to_list() == [11, 21]
 
 
-def test_what_was_done_is_told_with_the_rows_that_it_has_changed() -> None:
+def test_what_was_done_is_reported_with_the_rows_that_it_has_changed() -> None:
     frame = pl.DataFrame({"x": [1, 2, 3, None], "n": [1.0, 2.0, 3.0, 4.0], "g": ["a", "a", "b", "b"]})
     shift = Disturbance("shift", "x=+0.5sd", "x", 0.5, "sd", deviation=5.0)
     terms = [shift, *map(parse_term, ["scale n=2", "category g=a:100%", "rows 2", "drop n"])]

@@ -83,7 +83,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
     pl.Date: st.dates(),
     pl.Datetime("us"): st.datetimes(),
     pl.Datetime("us", "UTC"): st.datetimes(timezones=st.just(UTC)),
-    pl.Datetime("us", "Asia/Kolkata"): st.datetimes(datetime(2, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    pl.Datetime("us", "Asia/Kolkata"): st.datetimes(datetime(2, 1, 1), timezones=st.just(UTC)),
 }
 
 

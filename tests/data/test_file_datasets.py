@@ -145,7 +145,7 @@ def test_a_csv_without_rows_is_a_table_without_rows(project, tmp_path):
     }
 
 
-def test_without_a_header_the_declared_columns_name_those_of_the_file(project, tmp_path):
+def test_the_declared_columns_name_those_of_a_file_without_a_header(project, tmp_path):
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"1\ta\n2\t\n"))
     csv = {"separator": "\t", "header": False}
     columns = {"n": {"type": "integer"}, "s": {"type": "text"}}
@@ -160,7 +160,7 @@ def test_declared_names_of_polars_are_not_in_order(project, tmp_path):
     assert table.frame.collect().row(0, named=True) == {"column_0": 1, "column_1": "a"}
 
 
-def test_another_number_of_columns_than_declared_is_told(project, tmp_path):
+def test_another_number_of_columns_than_declared_is_reported(project, tmp_path):
     (tmp_path / "t.csv").write_text("1,a,b\n")
     csv = {"header": False}
     with pytest.raises(DataError, match=r"t\.csv has 3 columns, but the spec declares 2: without a header"):

@@ -36,7 +36,7 @@ def says(message, *parts):
         at = found + len(part)
 
 
-def test_a_missing_file_is_told_with_the_files_there_are(project, tmp_path):
+def test_a_missing_file_is_reported_with_the_files_there_are(project, tmp_path):
     (tmp_path / "transactions.csv").write_text("a\n1\n")
     says(
         failure(project, {"path": "transaction.csv"}),
@@ -269,7 +269,7 @@ def test_ndjson_nested_without_end(project, tmp_path):
     says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 2 is not JSON: ")
 
 
-def test_a_line_of_ndjson_that_is_no_object(project, tmp_path):
+def test_a_line_of_ndjson_that_is_not_an_object(project, tmp_path):
     (tmp_path / "t.ndjson").write_text('{"a": 1}\n[1, 2]\n')
     says(failure(project, {"path": "t.ndjson"}), "t.ndjson, line 2 is not a JSON object")
 

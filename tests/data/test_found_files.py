@@ -92,7 +92,7 @@ def test_a_pattern_that_names_hidden_files_reads_them(project, tmp_path):
     assert read(project, path="_in/_1.csv")[0].height == 3
 
 
-def test_a_folder_of_several_formats_is_refused_and_other_files_are_told(project, tmp_path):
+def test_a_folder_of_several_formats_is_refused_and_other_files_are_reported(project, tmp_path):
     write(FRAME, tmp_path / "out/1.parquet")
     (tmp_path / "out/README.md").write_text("about")
     found, table = read(project, path="out")
@@ -214,7 +214,7 @@ def test_a_quote_in_the_name_of_a_column_is_written_once(project, tmp_path):
     assert found.to_dict(as_series=False) == {'screen 15" (cm)': [38.5], "price": [1000.5]}
 
 
-def test_a_wrong_separator_and_a_missing_header_are_told(project, tmp_path):
+def test_a_wrong_separator_and_a_missing_header_are_reported(project, tmp_path):
     (tmp_path / "t.csv").write_text("a;b\n1;2\n")
     assert 'did you mean csv: {separator: ";"}' in read(project, path="t.csv")[1].files.warnings[0]
     (tmp_path / "t.csv").write_text("0.5,1.5,k\n2.5,3.5,l\n")
@@ -232,7 +232,7 @@ def test_a_folder_that_is_declared_as_text_keeps_its_zeros(project, tmp_path, en
     assert sorted(project(spec).open("t").frame.collect()["code"]) == ["007", "7"]
 
 
-def test_the_mark_of_spreadsheets_is_told_from_a_header(project, tmp_path):
+def test_the_mark_of_spreadsheets_is_distinguished_from_a_header(project, tmp_path):
     (tmp_path / "t.csv").write_text("sep=;\nx;y\n1;2\n")
     said = project({"t": {"path": "t.csv"}}).open("t").files.warnings
     assert said == (

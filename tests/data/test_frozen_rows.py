@@ -39,7 +39,7 @@ def test_the_same_rows_in_another_order_are_the_same_bytes(tmp_path, rows, rando
     assert freeze(rows, tmp_path / "one.parquet") == freeze(shuffled, tmp_path / "other.parquet")
 
 
-def test_types_and_values_come_back(tmp_path):
+def test_types_and_values_are_read_as_they_were_written(tmp_path):
     frame = pl.DataFrame(
         {
             "e": pl.Series(["b", "a"], dtype=pl.Enum(["b", "a"])),

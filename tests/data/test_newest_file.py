@@ -51,14 +51,14 @@ def test_dates_in_names_count(tmp_path: Path, names: list[str], newest: str) -> 
     assert found.notes[0] == f"{newest}: the newest of {len(names)} files, by the dates in their names"
 
 
-def test_another_file_of_the_newest_date_is_told(tmp_path: Path) -> None:
+def test_another_file_of_the_newest_date_is_reported(tmp_path: Path) -> None:
     write(tmp_path, "2026-11-26.csv", "2026-11-27 (1).csv", "2026-11-27.csv")
     found = pick(tmp_path)
     assert names_of(found) == ["2026-11-27.csv"]
     assert found.notes[1:] == ("2026-11-27 (1).csv: of the same date, and left out, since its name comes before",)
 
 
-def test_files_of_later_days_are_left_out_and_told(tmp_path: Path) -> None:
+def test_files_of_later_days_are_left_out_and_reported(tmp_path: Path) -> None:
     write(tmp_path, "2026-11-27.csv", "2026-11-28.csv", "2026-11-29.csv", "2027-01-01.csv")
     found = pick(tmp_path)
     assert names_of(found) == ["2026-11-28.csv"]
@@ -68,7 +68,7 @@ def test_files_of_later_days_are_left_out_and_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("without", ["corrections.csv", "1234567890.csv", "2026-02-30.csv", "v12.0.3.csv"])
-def test_where_a_name_has_no_date_the_time_of_the_change_counts(
+def test_the_time_of_the_change_counts_if_a_name_has_no_date(
     tmp_path: Path, without: str, set_time: Callable[[Path, datetime], None]
 ) -> None:
     write(tmp_path, "2026-11-20.csv", without, "2026-11-27.csv")

@@ -194,7 +194,7 @@ def test_a_function_that_exits(module):
     assert re.search(r"made\.py:3: SystemExit: no data today", failure(folder, "made:rows"))
 
 
-def test_a_function_that_raises_what_is_no_exception(module):
+def test_a_function_that_raises_something_other_than_an_exception(module):
     folder = module("class Stop(BaseException):\n    pass\ndef rows():\n    raise Stop('no data today')\n")
     assert re.search(r"made:rows failed: .*made\.py:4: Stop: no data today", failure(folder, "made:rows"))
 

@@ -46,9 +46,9 @@ def read(project, columns=None, **csv):
         (["02/13/2025", "03/04/2025"], {}, [date(2025, 2, 13), date(2025, 3, 4)]),
         (["01/02/2025"], {"date_order": "mdy"}, [date(2025, 1, 2)]),
         (["01/02/25"], {"date_order": "dmy"}, [date(2025, 2, 1)]),
-        (["13.02.2025 10:30", "3.4.2025 9:05"], {}, [datetime(2025, 2, 13, 10, 30), datetime(2025, 4, 3, 9, 5)]),  # noqa: DTZ001  the text names no zone
-        (["2/13/2025 1:05 PM"], {}, [datetime(2025, 2, 13, 13, 5)]),  # noqa: DTZ001
-        (["2025-01-05", "2025-01-06 10:00:00"], {}, [datetime(2025, 1, 5), datetime(2025, 1, 6, 10)]),  # noqa: DTZ001
+        (["13.02.2025 10:30", "3.4.2025 9:05"], {}, [datetime(2025, 2, 13, 10, 30), datetime(2025, 4, 3, 9, 5)]),
+        (["2/13/2025 1:05 PM"], {}, [datetime(2025, 2, 13, 13, 5)]),
+        (["2025-01-05", "2025-01-06 10:00:00"], {}, [datetime(2025, 1, 5), datetime(2025, 1, 6, 10)]),
     ],
 )
 def test_what_is_certain_is_read_and_said(project, tmp_path, texts, csv, values):
@@ -97,7 +97,7 @@ def test_numbers_with_leading_zeros_are_codes(project, tmp_path):
     assert read(project, {"x": {"type": "integer"}})[0] == [101, 12345]
 
 
-def test_several_currencies_are_no_numbers(project, tmp_path):
+def test_amounts_in_several_currencies_are_not_read_as_numbers(project, tmp_path):
     write_csv(tmp_path, [*["$1.00"] * 19, "€2.00"])
     found, files = read(project)
     assert found[0] == "$1.00"
@@ -150,7 +150,7 @@ def test_texts_of_formats_with_types_are_read_once_their_type_is_declared(projec
     assert table.frame.collect().rows() == [(1.0, 1234.5, date(2025, 1, 13)), (2.5, None, date(2025, 2, 2))]
 
 
-def test_a_text_that_is_left_out_is_no_identifier_if_it_looks_like_a_number():
+def test_a_text_that_looks_like_a_number_is_not_left_out_as_an_identifier():
     texts = [f"{i:,}.50" for i in range(1000, 2000)]
     _, left_out = roles(pl.DataFrame({"price": texts, "key": [f"k{i}" for i in range(1000)]}))
     assert left_out["price"].startswith("text that looks like numbers with ',' between thousands, such as '1,000.50'")
@@ -169,7 +169,7 @@ def test_a_text_that_is_left_out_is_no_identifier_if_it_looks_like_a_number():
     ],
 )
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_whole_numbers_that_are_times_are_told(project, tmp_path, name, values, times, ending):
+def test_whole_numbers_that_are_times_are_reported(project, tmp_path, name, values, times, ending):
     frame = pl.DataFrame({name: values, "y": 1})
     getattr(frame, f"write_{ending}")(tmp_path / f"t.{ending}")
     table = project({"t": {"path": f"t.{ending}"}}).open("t")
@@ -204,7 +204,7 @@ def test_the_library_reads_and_tells_the_same(tmp_path):
     ("first", "said"),
     [("NA", "its first values are all 'NA'"), ("", "has no value in the first 10,000 rows, so it is read as text")],
 )
-def test_a_column_without_a_value_in_the_first_rows_is_told(project, tmp_path, first, said):
+def test_a_column_without_a_value_in_the_first_rows_is_reported(project, tmp_path, first, said):
     write_csv(tmp_path, [first] * 10_000 + ["5"] * 10)
     assert said in read(project)[1].warnings[0]
     values, files = read(project, {"x": {"type": "integer"}}, null_values=["", "NA"])
@@ -240,7 +240,7 @@ def test_whole_numbers_with_a_fraction_of_zero_are_integers_as_declared(project,
     assert table.frame.collect()["x"].to_list() == [3, 4]
 
 
-def test_a_negative_number_in_another_notation_is_told(project, tmp_path):
+def test_a_negative_number_in_another_notation_is_reported(project, tmp_path):
     write_csv(tmp_path, ["4", "(5)"])
     assert read(project)[1].notes == ("column 'x' is read as integer, where '(5)' is below zero",)
 
@@ -249,7 +249,7 @@ def test_a_negative_number_in_another_notation_is_told(project, tmp_path):
     ("first", "second"), [("2025-01-02", "02.01.2025"), ("2025-01-02", "13.01.2025"), ("13/01/2025", "01/13/2025")]
 )
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_dates_in_several_orders_are_told(project, tmp_path, first, second, ending):
+def test_dates_in_several_orders_are_reported(project, tmp_path, first, second, ending):
     for name, text in (("a", first), ("b", second)):
         frame = pl.DataFrame({"x": [text] * 3, "y": [1, 2, 3]})
         path = tmp_path / f"{name}.{ending}"
@@ -262,6 +262,6 @@ def test_dates_in_several_orders_are_told(project, tmp_path, first, second, endi
     assert "write all its dates in one order, such as 2025-12-31" in said
 
 
-def test_numbers_of_versions_are_no_dates(project, tmp_path):
+def test_numbers_of_versions_are_not_dates(project, tmp_path):
     write_csv(tmp_path, ["1.10.25", "2.11.26", "2025-01-01"])
     assert read(project)[1].warnings == ()

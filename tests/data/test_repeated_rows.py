@@ -66,7 +66,7 @@ def test_equal_rows_count_as_often_as_both_batches_have_them(now, before):
     assert share(*frames) == (Counter(now) & Counter(before)).total() / len(now)
 
 
-def test_of_many_different_rows_a_part_is_counted(monkeypatch):
+def test_a_sample_of_many_different_rows_is_counted(monkeypatch):
     monkeypatch.setattr(repeated_rows, "MAX_DIFFERENT_ROWS", 5_000)
     rows = pl.DataFrame({"x": np.arange(60_000) // 2})  # each row twice
     before, now = count_rows(table(rows[:40_000])), count_rows(table(rows[20_000:]))

@@ -26,7 +26,7 @@ def test_a_file_that_was_changed_just_before_its_hash_is_hashed_again(tmp_path):
     watched.verify()
 
 
-def test_new_permissions_are_no_change_and_a_new_time_is(tmp_path):
+def test_new_permissions_do_not_count_as_a_change_and_a_new_time_does(tmp_path):
     path, watched = tmp_path / "t", WatchedFiles(InMemoryFileHashes())
     path.write_bytes(b"one")
     hash_file(path, watched)

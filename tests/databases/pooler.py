@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ..ports import find_free_port
 from .postgres_server import NOBODY, OWNER, PASSWORD, Database
 
 STARTING_SECONDS = 20.0
@@ -28,9 +29,7 @@ def run_pooler(database: Database, *, pool_size: int = 2) -> Iterator[str]:
     if program is None:
         pytest.skip("PgBouncer is not installed (Debian's package pgbouncer)")
     user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     with tempfile.TemporaryDirectory(prefix="pooler-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)

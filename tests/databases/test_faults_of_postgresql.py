@@ -46,7 +46,7 @@ def test_a_wrong_password(open_tables: OpenDatasets, database: Database) -> None
     assert "Tr0ub4dor" not in repr(caught.value)
 
 
-def test_what_another_try_would_not_change_is_tried_once(database: Database) -> None:
+def test_a_failure_that_another_try_would_not_change_is_tried_once(database: Database) -> None:
     from engine.connections.postgresql import PostgresqlSession, open_postgresql
 
     tries: list[str] = []
@@ -63,7 +63,7 @@ def test_what_another_try_would_not_change_is_tried_once(database: Database) -> 
     )
     for url in wrong:
         with pytest.raises(DatabaseError) as caught:
-            retry_transient(lambda url=url: open_session(url), seconds=3)  # type: ignore[misc]
+            retry_transient(lambda url=url: open_session(url), seconds=3)
         assert not caught.value.transient
     assert tuple(tries) == wrong  # many servers lock out whoever gives a wrong password several times
 
@@ -83,7 +83,7 @@ def test_a_missing_user_database_and_host(open_tables: OpenDatasets, database: D
     assert "there is no host 'no-such-host.invalid'" in str(fail(open_tables, url=url))
 
 
-def test_a_server_that_asks_for_no_encryption_is_told_of(open_tables: OpenDatasets, database: Database) -> None:
+def test_a_server_that_requires_no_encryption_is_reported(open_tables: OpenDatasets, database: Database) -> None:
     error = fail(open_tables, url=database.url() + "?sslmode=require")
     assert "the server offers no encryption, and the url asks for it (sslmode)" in str(error)
 
@@ -107,7 +107,7 @@ def test_a_secret_that_is_absent(open_datasets: OpenDatasets, database: Database
         optional.open("rows")
 
 
-def test_a_missing_table_is_told_with_the_likely_one(open_tables: OpenDatasets, database: Database) -> None:
+def test_a_missing_table_is_reported_with_the_likely_one(open_tables: OpenDatasets, database: Database) -> None:
     database.execute('CREATE TABLE "Orders" (a int); CREATE SCHEMA sales; CREATE TABLE sales.lines (a int)')
     assert re.search(
         WAREHOUSE + "there is no table 'orders'; did you mean 'Orders'\\?$", str(fail(open_tables, "orders"))
@@ -159,7 +159,7 @@ def test_a_connection_that_is_ended_midway_gives_no_rows(open_tables: OpenDatase
     assert re.search(WAREHOUSE + "(the connection was lost: |terminating connection)", str(error))
 
 
-def test_a_connection_that_is_ended_while_a_small_result_is_read_is_told(database: Database) -> None:
+def test_a_connection_that_is_ended_while_a_small_result_is_read_is_reported(database: Database) -> None:
     from engine.connections.postgresql import open_postgresql
 
     slow = "SELECT repeat('x', 9000) AS a FROM generate_series(1, 1000) g WHERE pg_sleep(0.01)::text = ''"

@@ -1,7 +1,6 @@
 """`materialize:` in files, objects and DuckDB: rows are written when what they depend on has changed, or read back."""
 
 import json
-import os
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,8 @@ from engine.scenarios.session import CallResult
 from engine.spec import load
 from engine.spec.revisions.revision_file import Revision
 from tests.object_stores.store_server import StoreServer
+
+from ..small_disks import mount_small_disk
 
 FUNCTION = """
 from pathlib import Path
@@ -250,11 +251,7 @@ def test_a_deployment_that_replaces_the_connection_reads_what_is_there_and_write
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
-    small = tmp_path / "data"
-    small.mkdir()
-    if os.geteuid() or os.system(f"mount -t tmpfs -o size=256k tmpfs {small} 2>/dev/null"):
-        pytest.skip("only root may mount a small disk")
-    try:
+    with mount_small_disk(tmp_path / "data", "size=256k") as small:
         project = Project(tmp_path, "files")
         project.run()
         (tmp_path / "mine.py").write_text(
@@ -265,5 +262,3 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         assert "No space left" in result.runs[0].steps[0].reason
         assert sorted(one.name for one in small.iterdir()) == ["few.parquet", "made.parquet"]
         assert len(project.read("made")) == 4
-    finally:
-        os.system(f"umount {small}")

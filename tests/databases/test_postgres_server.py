@@ -5,19 +5,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from ..waiting import wait_for
 from .postgres_server import PostgresServer, find_programs
 
 START = """
-import importlib.util, pathlib, sys, time
-spec = importlib.util.spec_from_file_location("postgres_server", sys.argv[1])
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-server = module.PostgresServer(pathlib.Path(sys.argv[2])).__enter__()
+import pathlib, sys, time
+sys.path.insert(0, sys.argv[1])
+from tests.databases.postgres_server import PostgresServer
+server = PostgresServer(pathlib.Path(sys.argv[2])).__enter__()
 print(server.port, server._folder, flush=True)
 time.sleep(60)
 """
@@ -34,9 +33,11 @@ def test_a_database_keeps_what_is_written_and_other_databases_do_not_see_it(post
 def test_the_server_ends_with_a_killed_test(postgres: PostgresServer) -> None:
     programs = find_programs()
     assert programs is not None
-    module = Path(__file__).with_name("postgres_server.py")
     child = subprocess.Popen(
-        [sys.executable, "-c", START, module, programs], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", START, Path(__file__).parents[2], programs],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert child.stdout is not None
     port, folder = child.stdout.readline().split()
@@ -45,8 +46,5 @@ def test_the_server_ends_with_a_killed_test(postgres: PostgresServer) -> None:
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    until = time.monotonic() + 20
-    while subprocess.run(ready, check=False).returncode == 0:
-        assert time.monotonic() < until, "the server lives on"
-        time.sleep(0.1)
+    wait_for(lambda: subprocess.run(ready, check=False).returncode != 0, "the end of the server")
     shutil.rmtree(folder, ignore_errors=True)

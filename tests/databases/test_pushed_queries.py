@@ -143,7 +143,7 @@ def test_what_may_mean_something_else_is_computed_here(sql: str, filled: Databas
     assert translate_query("SELECT key FROM a WHERE i = 5", inputs) is not None
 
 
-def test_rows_that_a_condition_leaves_out_for_a_value_that_is_not_read_are_told_of(
+def test_rows_that_a_condition_leaves_out_for_a_value_that_is_not_read_are_reported(
     open_tables: OpenDatasets, filled: Database
 ) -> None:
     table = open_query(open_tables, filled, "SELECT t FROM a WHERE d >= DATE '2020-01-01'").open("q")

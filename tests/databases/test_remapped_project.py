@@ -1,10 +1,7 @@
 """The project of the README with its tables in Parquet files, in PostgreSQL and in DuckDB: the numbers are the same."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -14,6 +11,7 @@ import pytest
 import engine
 from engine.outcome import Outcome
 
+from ..command_line import call_engine
 from .card_fraud_tables import TYPES, load_tables, make_tables, write_project_text
 from .postgres_server import Database
 
@@ -88,19 +86,10 @@ def test_a_deployment_reads_its_tables_from_a_database_and_keeps_what_runs_when_
     tables: dict[str, pl.DataFrame], database: Database, tmp_path: Path
 ) -> None:
     load_tables(tables, database)
-    environment = dict(os.environ)
+    environment: dict[str, str] = {}
 
     def command(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "engine", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = call_engine(tmp_path, *arguments, timeout=300, **environment)
         assert done.returncode == code, f"{arguments}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 

@@ -221,7 +221,7 @@ def test_a_commit_that_is_lost_with_its_connection_changes_nothing(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_commit_of_which_nobody_knows_is_told(tmp_path: Path, database: Database) -> None:
+def test_a_commit_of_unknown_outcome_is_reported(tmp_path: Path, database: Database) -> None:
     database.execute("CREATE TABLE added (n int)")
     with cut_at_commit(database.url(), before=False, comes_back=False) as url:
         project = Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": url})

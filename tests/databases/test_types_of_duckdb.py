@@ -41,9 +41,9 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
     ("BLOB", r"'\xFF'::BLOB", pl.Binary, b"\xff", ""),
     ("DATE", "'2026-02-28'", pl.Date, date(2026, 2, 28), ""),
     ("DATE", "'infinity'", pl.Date, None, FAR),
-    ("TIMESTAMP", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),  # noqa: DTZ001
+    ("TIMESTAMP", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),
     ("TIMESTAMP", "'-infinity'", US, None, FAR),
-    ("TIMESTAMP_S", "'2026-02-28'", US, datetime(2026, 2, 28), ""),  # noqa: DTZ001
+    ("TIMESTAMP_S", "'2026-02-28'", US, datetime(2026, 2, 28), ""),
     (
         "TIMESTAMPTZ",
         "'2026-02-28 12:30:00+02'",
@@ -61,7 +61,7 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
 ]
 
 
-def test_each_type_is_read_as_what_it_means_or_is_told_of(open_datasets: OpenDatasets, tmp_path: Path) -> None:
+def test_each_type_is_read_as_what_it_means_or_is_reported(open_datasets: OpenDatasets, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "lake.duckdb")) as lake:
         lake.execute(f"CREATE TABLE types ({', '.join(f'c{i} {one[0]}' for i, one in enumerate(TYPES))})")
         lake.execute(f"INSERT INTO types VALUES ({', '.join(one[1] for one in TYPES)})")
@@ -85,7 +85,7 @@ def test_each_type_is_read_as_what_it_means_or_is_told_of(open_datasets: OpenDat
     assert set(absent.row(0)) == {None}
 
 
-def test_a_missing_table_is_told_with_the_likely_one(open_datasets: OpenDatasets, tmp_path: Path) -> None:
+def test_a_missing_table_is_reported_with_the_likely_one(open_datasets: OpenDatasets, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "lake.duckdb")) as lake:
         lake.execute("CREATE TABLE orders (a INTEGER); CREATE SCHEMA s; CREATE VIEW s.seen AS SELECT * FROM orders")
     datasets = open_datasets(LAKE, "order", "s.seen")
@@ -114,7 +114,7 @@ def test_a_view_that_reads_another_file_is_refused(open_datasets: OpenDatasets, 
         open_datasets(LAKE, "peek").open("peek")
 
 
-def test_a_file_that_another_process_has_open_is_told_with_that_process(tmp_path: Path) -> None:
+def test_a_file_that_another_process_has_open_is_reported_with_that_process(tmp_path: Path) -> None:
     path = tmp_path / "lake.duckdb"
     script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
     holder = subprocess.Popen([sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -64,7 +64,7 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
     ("date", "'0001-01-01'", pl.Date, date(1, 1, 1), ""),
     ("date", "'infinity'", pl.Date, None, FAR),
     ("date", "'0044-03-15 BC'", pl.Date, None, FAR),
-    ("timestamp", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),  # noqa: DTZ001
+    ("timestamp", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),
     ("timestamp", "'-infinity'", US, None, FAR),
     ("timestamptz", "'2026-02-28 12:30:00+02'", UTC_US, datetime(2026, 2, 28, 10, 30, tzinfo=UTC), ""),
     ("timestamptz", "'infinity'", UTC_US, None, FAR),
@@ -86,7 +86,7 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
 ]  # fmt: skip
 
 
-def test_each_type_is_read_as_what_it_means_or_is_told_of(open_tables: OpenDatasets, database: Database) -> None:
+def test_each_type_is_read_as_what_it_means_or_is_reported(open_tables: OpenDatasets, database: Database) -> None:
     columns = ", ".join(f"c{i} {declared}" for i, (declared, *_) in enumerate(TYPES))
     values = ", ".join(value for _, value, *_ in TYPES)
     database.execute(f"{SETUP} CREATE TABLE types ({columns}); INSERT INTO types VALUES ({values})")

@@ -24,6 +24,7 @@ from engine.data.table import Table
 from engine.errors import DataError
 from engine.spec.opened_connections import DatabaseSession
 
+from ..small_disks import mount_small_disk
 from .postgres_server import Database, PostgresServer
 
 Open = Callable[[], DatabaseSession]
@@ -215,7 +216,7 @@ def test_permissions_and_views_on_a_table_outlive_new_rows(database: Database, t
     assert database.execute("SELECT n FROM seen") == "2"
 
 
-def test_a_user_without_permission_is_told_and_nothing_is_changed(database: Database, tmp_path: Path) -> None:
+def test_a_user_without_permission_is_reported_and_nothing_is_changed(database: Database, tmp_path: Path) -> None:
     from engine.connections.postgresql import open_postgresql
 
     name = f"nobody_{database.name}"
@@ -320,13 +321,8 @@ def test_a_server_that_restarts_is_waited_for(own_postgres: PostgresServer) -> N
 
 @pytest.fixture
 def small_disk(open_folder: Path) -> Iterator[Path]:
-    """Give a folder on a disk of 8 MB."""
-    if os.geteuid() or os.system(f"mount -t tmpfs -o size=8m,mode=777 tmpfs {open_folder} 2>/dev/null"):
-        pytest.skip("only root may mount a small disk")
-    try:
-        yield open_folder
-    finally:
-        os.system(f"umount -l {open_folder}")
+    with mount_small_disk(open_folder, "size=8m,mode=777") as folder:
+        yield folder
 
 
 LARGE = pl.LazyFrame({"n": range(600_000)}).with_columns(

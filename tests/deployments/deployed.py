@@ -60,7 +60,7 @@ def make_bundle(
     manifest = Manifest(
         project=project.name,
         spec="spec.yaml",
-        files={path: describe_content(content, roles[path]) for path, content in contents.items()},  # type: ignore[arg-type]
+        files={path: describe_content(content, roles[path]) for path, content in contents.items()},
         scenarios=tuple(project.scenarios),
         secrets=tuple(project.secrets),
         needs=Needs(

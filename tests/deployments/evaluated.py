@@ -1,10 +1,7 @@
 """A project that evaluates a model on the days of a folder, here and where it is deployed, for tests of pulling."""
 
-import os
 import random
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
@@ -75,20 +72,6 @@ def write_project(folder: Path, url: str = "http://127.0.0.1:1") -> Path:
     path = folder / "spec.yaml"
     path.write_text(SPEC.replace("URL", url))
     return path
-
-
-def call(folder: Path, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """Call the command line in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *arguments],
-        cwd=folder,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 ROWS_OF_EVALUATIONS = {

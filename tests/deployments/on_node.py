@@ -45,7 +45,7 @@ def pack_bundle(path: Path, spec: str, files: Mapping[str, str], key: Path | Non
     manifest = Manifest(
         project="p",
         spec="spec.yaml",
-        files={name: describe_content(content, roles[name]) for name, content in contents.items()},  # type: ignore[arg-type]
+        files={name: describe_content(content, roles[name]) for name, content in contents.items()},
         scenarios=tuple(declared.get("scenarios", {})),
         needs=Needs(
             connections=dict.fromkeys(declared.get("connections", {}), "file"),

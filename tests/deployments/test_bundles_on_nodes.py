@@ -18,7 +18,7 @@ import pytest
 from engine.errors import EngineError
 from engine.service.deployments.places import DeploymentPlaces
 
-from ..bundles.made import make_keys  # noqa: TID252 - keys are made in one way for all tests
+from ..bundles.made import make_keys
 from .on_node import Deployed, deploy, list_leaks, listen_to_posts
 
 NODE = """
@@ -246,6 +246,6 @@ LEADS_NOWHERE = {"included file", "path by a variable", "secret from a database"
 
 
 @pytest.mark.parametrize("name", [name for name in WAYS if "another" not in name and name not in LEADS_NOWHERE])
-def test_the_same_bundle_gets_it_where_there_is_no_node(planted: Planted, name: str) -> None:
+def test_the_same_bundle_gets_the_secret_where_there_is_no_node(planted: Planted, name: str) -> None:
     done, leaks = ask(planted, WAYS[name], confined=False)
     assert leaks, "\n".join(done.said)[-600:]

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,9 @@ from engine.service.deployments.directory_target import conclude_directory
 from engine.spec import load
 from engine.store.node import Node, OperationState
 
-from ..service.served import is_alive, list_descendants, wait_until  # noqa: TID252 - one way for all tests
+from ..processes import is_alive, list_descendants
+from ..service.served import wait_until
+from ..small_disks import fill_disk, mount_small_disk
 from .deployed import HOOK, check_infrastructure, make_bundle, make_project, write_spec
 
 PROGRAM = Path(__file__).with_name("crashing_deploy.py")
@@ -96,13 +97,8 @@ def test_what_a_killed_update_has_started_ends_with_it(tmp_path: Path, care: str
     wait_until(lambda: not any(map(is_alive, started)), "processes of a killed update live on")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
-def test_where_the_disk_is_full_nothing_is_half_made_and_it_is_told(tmp_path: Path) -> None:
-    place = tmp_path / "automation"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+def test_a_full_disk_leaves_nothing_half_made_and_is_reported(tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "automation", "size=4m") as place:
         project = load(make_project(tmp_path, care=f"{HOOK}\nkeep: 1").spec.path)
         assert deploy_bundle(project, "production", "v3", environ=os.environ, now=True).state is OperationState.HEALTHY
         ends, told = {}, []
@@ -112,9 +108,7 @@ def test_where_the_disk_is_full_nothing_is_half_made_and_it_is_told(tmp_path: Pa
 
             def fill(at: str, point: str = point, filler: Path = filler) -> None:
                 if at == point:
-                    with filler.open("wb", buffering=0) as file, suppress(OSError):
-                        while file.write(bytes(4096)) == 4096:
-                            pass
+                    fill_disk(filler)
 
             try:
                 done = deploy_bundle(
@@ -133,8 +127,6 @@ def test_where_the_disk_is_full_nothing_is_half_made_and_it_is_told(tmp_path: Pa
         unrecorded = [text for text in full if "its end cannot be recorded" in text]
         assert all("is active; the next update, or the server that serves it" in text for text in unrecorded)
         assert unrecorded, told
-    finally:
-        subprocess.run(["umount", place], check=True)
 
 
 def read_pids(folder: Path) -> list[str]:

@@ -24,25 +24,20 @@ from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node, OperationState, RevisionState
 from engine.store.schema import REVISION, prepare_schema
 
-from ..service.served import wait_until  # noqa: TID252 - one way to wait for all tests
+from ..command_line import call_engine
+from ..service.served import wait_until
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
-
-
-def run_engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
 
 
 @pytest.mark.slow
 def test_an_unhealthy_release_goes_back_to_the_settings_of_then(tmp_path: Path) -> None:
     more = "variables: {quarter: Q1}\n"
     make_project(tmp_path, care=HEALTH, more=more, deployment="bundle: v3\nvariables: {quarter: Q2}")
-    first = run_engine(tmp_path, "deploy", "spec.yaml", "production")
+    first = call_engine(tmp_path, "deploy", "spec.yaml", "production")
     assert (first.returncode, "SUCCESS" in first.stdout) == (0, True), first.stdout + first.stderr
 
     write_spec(tmp_path, more, care=HEALTH, deployment="bundle: v4\nvariables: {quarter: Q3}")
-    second = run_engine(tmp_path, "deploy", "spec.yaml", "production")
+    second = call_engine(tmp_path, "deploy", "spec.yaml", "production")
     assert second.returncode == 3
     assert "ROLLED_BACK: scenario 'probe' ended FAILED" in second.stdout
     assert "this release is broken" in second.stdout
@@ -54,11 +49,11 @@ def test_an_unhealthy_release_goes_back_to_the_settings_of_then(tmp_path: Path) 
     assert list(active.runs()["trigger"]) == ["health check"] * 3
     assert [run.split()[0] for run in active.runs()["state"]] == ["SUCCESS", "FAILED", "SUCCESS"]
 
-    refused = run_engine(tmp_path, "deploy", "spec.yaml", "production")
+    refused = call_engine(tmp_path, "deploy", "spec.yaml", "production")
     assert refused.returncode == 3
     assert "the bundle v4 was rolled back here" in refused.stderr
     assert "--again" in refused.stderr
-    status = run_engine(tmp_path, "status", "spec.yaml", "--format", "json")
+    status = call_engine(tmp_path, "status", "spec.yaml", "--format", "json")
     assert status.returncode == 1
     assert json.loads(status.stdout)[0]["deployment"]["state"] == "OUT_OF_SYNC"
 
@@ -70,9 +65,9 @@ def test_without_a_healthy_revision_triggers_start_nothing_any_more(tmp_path: Pa
     assert "there is no healthy revision to go back to" in done.reason
     active = project.on("production")
     assert [one.active for one in active.spec.scenarios.values()] == [False]
-    assert project.status("production")[0].deployment.state == "ERROR"  # type: ignore[union-attr]
+    assert project.status("production")[0].deployment.state == "ERROR"
     assert project.deploy("production", "v3", now=True).state is OperationState.HEALTHY
-    assert project.status("production")[0].deployment.state == "HEALTHY"  # type: ignore[union-attr]
+    assert project.status("production")[0].deployment.state == "HEALTHY"
 
 
 def test_a_rollback_takes_the_revision_before_and_does_not_come_back(tmp_path: Path) -> None:
@@ -91,7 +86,7 @@ def test_a_rollback_takes_the_revision_before_and_does_not_come_back(tmp_path: P
     check_infrastructure(tmp_path / "automation")
 
 
-def test_a_rollback_that_is_not_healthy_stays_and_is_told(tmp_path: Path) -> None:
+def test_a_rollback_that_is_not_healthy_stays_and_is_reported(tmp_path: Path) -> None:
     project = make_project(tmp_path, care="hooks: {after: [{argv: [sh, -c, '! test -e spoilt']}]}")
     project.deploy("production", "v3", now=True)
     (tmp_path / "spoilt").touch()
@@ -105,7 +100,7 @@ def test_a_rollback_that_is_not_healthy_stays_and_is_told(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_of_two_deployers_at_once_one_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+def test_one_of_two_deployers_at_once_is_refused_and_learns_who_the_other_is(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     project.deploy("production", "v3", now=True)
     make_bundle(project.spec, "v5", {"more.md": ("file", b"more")})
@@ -169,11 +164,9 @@ def test_a_deployment_can_be_switched_off_and_deleted(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     project.deploy("production", "v3", now=True)
     disable_deployment(project.spec, "production", environ=os.environ)
-    assert project.status("production")[0].deployment.told[-1] == (  # type: ignore[union-attr]
-        "it is switched off: triggers start nothing"
-    )
+    assert project.status("production")[0].deployment.told[-1] == ("it is switched off: triggers start nothing")
     check_infrastructure(tmp_path / "automation")
-    asked = run_engine(tmp_path, "deployments", "spec.yaml", "delete", "production")
+    asked = call_engine(tmp_path, "deployments", "spec.yaml", "delete", "production")
     assert (asked.returncode, "use --yes" in asked.stderr) == (2, True)
     folder = delete_deployment(project.spec, "production", {})
     assert folder == str(tmp_path / "automation" / "deployments" / "production")
@@ -196,7 +189,7 @@ def test_releases_beyond_keep_are_removed_but_not_those_in_use(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_running_run_keeps_its_release_and_no_other_one(tmp_path: Path) -> None:
+def test_a_running_run_keeps_only_its_own_release(tmp_path: Path) -> None:
     project = make_project(tmp_path, care="hooks: {}\nkeep: 1")
     (tmp_path / "mine.py").write_text(
         f"import time\nfrom pathlib import Path\ndef fine():\n    here = Path({str(tmp_path)!r})\n"

@@ -268,7 +268,9 @@ def test_evaluations_that_are_here_already(node: FalseNode, project: engine.Proj
     refuse(project, f"distant has the evaluation {own}, which is here already, and was not pulled from there")
 
 
-def test_what_is_removed_there_meanwhile_is_no_fault(node: FalseNode, project: engine.Project) -> None:
+def test_an_evaluation_that_is_removed_there_meanwhile_causes_no_fault(
+    node: FalseNode, project: engine.Project
+) -> None:
     found = node.store.evaluations.history("drift")
     path = node.store.evaluations.folder_of(found[0].id) / "sample.parquet"
     content = path.read_bytes()

@@ -13,7 +13,8 @@ import engine
 from engine.errors import UsageError
 from engine.store import Store
 
-from .evaluated import call, dump, list_rows, read_files, write_days, write_project
+from ..command_line import call_engine
+from .evaluated import dump, list_rows, read_files, write_days, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -55,9 +56,9 @@ def list_ids(folder: Path, origin: str | None, store: str = "drift") -> list[str
     return found.filter(pl.col("origin").eq_missing(pl.lit(origin)))["id"].to_list()
 
 
-def test_all_that_a_deployment_has_measured_comes_back_bit_for_bit(folder: Path) -> None:
+def test_everything_that_a_deployment_has_measured_is_pulled_bit_for_bit(folder: Path) -> None:
     before = dump(folder / HERE)[1]
-    pulled = call(folder, "pull", "spec.yaml", "production", "--format", "json")
+    pulled = call_engine(folder, "pull", "spec.yaml", "production", "--format", "json")
     assert pulled.returncode == 0, pulled.stderr
     assert json.loads(pulled.stdout) == [
         {
@@ -83,27 +84,27 @@ def test_all_that_a_deployment_has_measured_comes_back_bit_for_bit(folder: Path)
     assert sum(path.endswith("segments.zip") for path in read_files(folder / THERE)) == 2
 
     first = dump(folder / HERE)
-    again = call(folder, "pull", "spec.yaml", "production")
+    again = call_engine(folder, "pull", "spec.yaml", "production")
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == "production on automation: 0 new evaluations, 5 known already\n"
     assert dump(folder / HERE) == first
 
-    shown = call(folder, "show", "spec.yaml", "drift", "day 2026-03-02", "--format", "json")
+    shown = call_engine(folder, "show", "spec.yaml", "drift", "day 2026-03-02", "--format", "json")
     one = json.loads(shown.stdout)
     assert (one["origin"], one["infrastructure"], one["revision"]) == ("production", "automation", 1)
     assert one["release"].startswith("v3 ")
     assert one["metrics"]["segment.small.segment_drift"]["value"] is not None
     assert one["metrics"]["found_segments"]["value"] is not None
-    assert call(folder, "report", "spec.yaml", "drift", "day 2026-03-02").stdout == (
+    assert call_engine(folder, "report", "spec.yaml", "drift", "day 2026-03-02").stdout == (
         "drift-day-2026-03-02-production.html\n"
     )
     page = (folder / "drift-day-2026-03-02-production.html").read_text()
     assert "pulled from deployment production on automation, revision 1" in page
-    compared = call(folder, "compare", "spec.yaml", "drift", "day 2026-03-02")
+    compared = call_engine(folder, "compare", "spec.yaml", "drift", "day 2026-03-02")
     assert "day 2026-03-02 was pulled from deployment production on automation, revision 1" in compared.stdout
-    text = call(folder, "show", "spec.yaml", "scores").stdout
+    text = call_engine(folder, "show", "spec.yaml", "scores").stdout
     assert "production" in text, text
-    lost = call(folder, "compare", "spec.yaml", "scores", "--reference", "model_test")
+    lost = call_engine(folder, "compare", "spec.yaml", "scores", "--reference", "model_test")
     assert (
         lost.returncode,
         "'payer' that was evaluated in the deployment 'production' is not here" in lost.stderr,
@@ -113,7 +114,7 @@ def test_all_that_a_deployment_has_measured_comes_back_bit_for_bit(folder: Path)
     )
 
 
-def test_what_was_pulled_is_no_past_of_what_is_evaluated_here(folder: Path) -> None:
+def test_pulled_evaluations_are_not_the_past_of_those_made_here(folder: Path) -> None:
     project = engine.load(folder / "spec.yaml")
     alone = Path(shutil.copytree(folder, folder.parent / "alone", symlinks=True))
     assert project.pull("production").evaluations == 5
@@ -144,7 +145,7 @@ def test_what_changes_there_is_followed_and_nothing_else(folder: Path) -> None:
     project = engine.load(folder / "spec.yaml")
     project.pull("production")
     # the data of a day change there, and checks are applied again: what is deployed reads the first folder
-    there = Path(engine.load(folder / "spec.yaml").on("production").spec.connections["local"].root)  # type: ignore[union-attr]
+    there = Path(engine.load(folder / "spec.yaml").on("production").spec.connections["local"].root)
     kept = (there / "2026-03-02.csv").read_text()
     try:
         write_days(there, 2, shift=0.9)
@@ -164,7 +165,7 @@ def test_what_changes_there_is_followed_and_nothing_else(folder: Path) -> None:
     found = project.pull("production")
     assert (found.superseded, found.gone) == (2, 1)
     assert project.pull("production", "sizes").gone == 0
-    assert "1 not there any more, which stay here" in call(folder, "pull", "spec.yaml", "production").stdout
+    assert "1 not there any more, which stay here" in call_engine(folder, "pull", "spec.yaml", "production").stdout
     assert newest.id not in project.store("drift").evaluations(origin="production")["id"].to_list()
     assert len(list_ids(folder, "production")) == 3
 
@@ -173,7 +174,9 @@ def test_what_was_removed_here_is_not_brought_again(folder: Path) -> None:
     project = engine.load(folder / "spec.yaml")
     project.pull("production", "drift")
     assert (len(list_ids(folder, "production")), list_ids(folder, "production", "sizes")) == (2, [])
-    removed = call(folder, "remove", "spec.yaml", "drift", "--origin", "production", "--before", "2026-03-02", "--yes")
+    removed = call_engine(
+        folder, "remove", "spec.yaml", "drift", "--origin", "production", "--before", "2026-03-02", "--yes"
+    )
     assert removed.stdout == "drift: removed day 2026-03-01, 1 evaluation\n", removed.stderr
     assert len(list_ids(folder, None)) == 1
     found = project.pull("production")
@@ -190,12 +193,12 @@ def test_what_was_removed_here_is_not_brought_again(folder: Path) -> None:
     assert (found.evaluations, found.removed) == (0, 2)
 
 
-def test_days_and_stores_can_be_chosen_and_mistakes_are_told(folder: Path) -> None:
+def test_days_and_stores_can_be_chosen_and_mistakes_are_reported(folder: Path) -> None:
     project = engine.load(folder / "spec.yaml")
-    since = call(folder, "pull", "spec.yaml", "production", "--store", "drift", "--since", "2026-03-02")
+    since = call_engine(folder, "pull", "spec.yaml", "production", "--store", "drift", "--since", "2026-03-02")
     assert since.stdout == "production on automation: 1 new evaluation\n", since.stderr
     assert project.store("drift").select(origin="production")[0].name == "day 2026-03-02"
-    everything = call(folder, "pull", "spec.yaml")
+    everything = call_engine(folder, "pull", "spec.yaml")
     assert everything.returncode == 3
     assert "production on automation: 4 new evaluations, 1 known already\n" in everything.stdout
     assert "the token of the node 'factory'" in everything.stderr
@@ -204,27 +207,27 @@ def test_days_and_stores_can_be_chosen_and_mistakes_are_told(folder: Path) -> No
         (("production", "--store", "drft"), "did you mean"),
         (("production", "--since", "yesterday"), "'yesterday' is not a time such as"),
     ):
-        wrong = call(folder, "pull", "spec.yaml", *arguments)
+        wrong = call_engine(folder, "pull", "spec.yaml", *arguments)
         assert (wrong.returncode, wrong.stdout) == (2, "")
         assert told in wrong.stderr
     spec = folder / "spec.yaml"
     text = spec.read_text()
     spec.write_text(text.replace("  sizes:", "  volumes:").replace("target: sizes", "target: volumes"))
     shutil.rmtree(folder / ".engine")
-    other = call(folder, "pull", "spec.yaml", "production")
+    other = call_engine(folder, "pull", "spec.yaml", "production")
     assert other.stdout == (
         "production on automation: 3 new evaluations\n"
         "  sizes: 2 not brought, because this spec has no evaluation store of that name\n"
     )
     spec.write_text(text.replace("project: watched", "project: other"))
-    wrong = call(folder, "pull", "spec.yaml", "production")
+    wrong = call_engine(folder, "pull", "spec.yaml", "production")
     assert (wrong.returncode, "the project 'watched' is deployed there, and not 'other'" in wrong.stderr) == (2, True)
     with pytest.raises(UsageError, match="is the deployment 'production' itself"):
         engine.load(spec.with_name("automation") / "deployments/production/current.yaml").pull("production")
 
 
 @pytest.mark.parametrize("point", ["staged", "moved", "added"])
-def test_a_pull_that_is_killed_goes_on_by_the_next(folder: Path, point: str) -> None:
+def test_the_next_pull_completes_one_that_was_killed(folder: Path, point: str) -> None:
     program = Path(__file__).with_name("crashing_pull.py")
     killed = subprocess.run([sys.executable, str(program), "spec.yaml", point], cwd=folder, check=False)
     assert killed.returncode == -9

@@ -1,7 +1,6 @@
 """The way of a project: bundles are made by runs, deployed by runs, rolled back; the state outlives all of them."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +9,7 @@ import pytest
 import engine
 from engine.service.deployments.updates.order import DeploymentRefusedError
 
+from ..command_line import call_engine
 from .deployed import check_infrastructure
 
 SPEC = """
@@ -54,13 +54,7 @@ def release(folder: Path, name: str, quarter: str, function: str, first: int) ->
     (folder / "mine.py").write_text(MODULE)
     pl.DataFrame({"a": range(500), "b": [str(n % 7) for n in range(500)]}).write_csv(folder / "before.csv")
     pl.DataFrame({"a": range(first, first + 400), "b": [str(n % 7) for n in range(400)]}).write_csv(folder / "now.csv")
-    return subprocess.run(
-        [sys.executable, "-m", "engine", "run", "spec.yaml", "release"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return call_engine(folder, "run", "spec.yaml", "release")
 
 
 @pytest.mark.slow

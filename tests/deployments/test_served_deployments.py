@@ -16,7 +16,7 @@ from engine.service.deployments.deploying import disable_deployment
 from engine.spec import load
 from engine.store.node import OperationRow, OperationState
 
-from ..service.served import Served, wait_until  # noqa: TID252 - one way to start a server for all tests
+from ..service.served import Served, wait_until
 from .deployed import make_bundle, write_spec
 
 
@@ -59,7 +59,7 @@ def test_a_server_concludes_a_killed_update_before_it_serves(tmp_path: Path) -> 
     project.deploy("production", "v1", now=True)
     program = Path(__file__).with_name("crashing_deploy.py")
     subprocess.run([sys.executable, str(program), str(spec), "v1", "moved"], cwd=tmp_path, check=False)
-    assert project.status("production")[0].deployment.state == "UNKNOWN"  # type: ignore[union-attr]
+    assert project.status("production")[0].deployment.state == "UNKNOWN"
     server = Served(tmp_path, "automation", "--drain", "1")
     try:
         server.wait_for("served")

@@ -13,8 +13,8 @@ from engine.service.deployments.deploying import deploy_bundle
 from engine.spec import load
 from engine.store.node import OperationRow
 
-from ..bundles.made import make_keys  # noqa: TID252 - keys are made in one way for all tests
-from ..node_api.node_server import (  # noqa: TID252 - one way to serve a node for all tests
+from ..bundles.made import make_keys
+from ..node_api.node_server import (
     describe_update,
     make_archive,
     serve_node,

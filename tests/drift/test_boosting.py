@@ -99,7 +99,7 @@ def test_a_column_of_many_categories_without_drift_is_left_alone():
     assert ((predict_log_odds(model, find_leaves(codes, model)).sum(axis=0) > 0) == batch).mean() > 0.8
 
 
-def test_of_columns_that_gain_as_much_the_first_is_asked():
+def test_the_first_of_columns_with_equal_gain_is_split():
     """The second half of the columns repeats the first, and is searched by another thread: there are enough rows."""
     rng = np.random.default_rng(0)
     n = 10_000

@@ -89,7 +89,7 @@ def test_a_duration_is_the_same_float_in_any_unit(milliseconds: list[int]):
         assert abs(found - exact / 1000) <= math.ulp(exact / 1000)
 
 
-def test_what_people_write_reads_as_written():
+def test_values_of_each_type_are_ordered_and_named_as_people_write_them():
     assert ordered(pl.Series([timedelta(seconds=1.1), timedelta(milliseconds=1)])).to_list() == [1.1, 0.001]
     assert ordered(pl.Series([date(1970, 1, 2), date(1969, 12, 31), None])).to_list() == [86400, -86400, None]
     assert ordered(pl.Series([time(0, 0, 1)])).to_list() == [10**9]
@@ -119,7 +119,7 @@ def test_a_column_without_values_is_fine_in_any_type(dtype: Any, rows: int):
     assert read.collect().height == rows
 
 
-def test_what_cannot_be_read_is_said():
+def test_data_that_cannot_be_read_are_reported():
     frame = pl.LazyFrame({"t": [None, "high"], "l": [[1], None], "b": [b"x", None], "n": [1, 2]})
     for column, role, problem in (
         (

@@ -81,13 +81,13 @@ def test_rows_of_one_entity_are_held_out_together():
     assert unaware.accuracy > 0.7
 
 
-def test_an_entity_on_both_sides_is_no_drift():
+def test_an_entity_on_both_sides_does_not_count_as_drift():
     both = people(300, 0).with_columns(card=pl.Series(range(300)))
     found = judged(both, both, entity="card")
     assert not found.significant
 
 
-def test_without_drift_it_alarms_seldom():
+def test_data_without_drift_seldom_alarm():
     alarms = sum(judged(people(60, 2 * s), people(90, 2 * s + 1)).significant for s in range(60))
     assert alarms <= stats.binom.ppf(0.999, 60, 0.05)
 

@@ -26,7 +26,7 @@ from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.value_tables import count_distinct_sorted, merge_tables
 
 
-def test_where_nothing_can_be_cached_kernels_still_run_and_leave_nothing(tmp_path):
+def test_kernels_run_and_leave_nothing_if_nothing_can_be_cached(tmp_path):
     """An account without a home directory, as containers have: HOME is a file."""
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.touch()

@@ -102,5 +102,5 @@ def test_p_falls_as_the_distance_grows():
         assert (p[0], p[-1] < 1e-12) == (1, True)
 
 
-def test_nothing_apart_is_no_evidence():
+def test_samples_without_a_difference_have_the_p_value_1():
     assert ks_p_value(0, 5, 7) == 1.0

@@ -136,7 +136,7 @@ def test_every_figure_is_that_of_all_values(both, size, cut):
 
 
 @given(sides, st.sampled_from([8, 16]))
-def test_in_one_pass_every_figure_lies_within_its_bounds(both, size):
+def test_every_figure_of_one_pass_is_within_its_bounds(both, size):
     reference, batch = exact(both[0]), both[1]
     rough, sharp = (
         found(reference, read(GridAccumulator(reference.quantile_grid(size), None), batch)),

@@ -36,7 +36,7 @@ def test_roles_may_be_given_by_name_and_are_those_that_can_be_compared():
             profile(FRAME, {"x": role})
 
 
-def test_no_columns_are_no_columns():
+def test_a_profile_of_no_columns_knows_only_the_number_of_rows():
     found = profile(FRAME, {})
     assert (found.rows, dict(found.columns)) == (3, {})
     assert compare(found, FRAME).drifted_share is None
@@ -89,7 +89,9 @@ def with_a_faulty_page(folder: Path) -> Path:
         (lambda _: FRAME.lazy().with_columns(pl.col("y")), 'the data cannot be read: unable to find column "y"'),
     ],
 )
-def test_what_cannot_be_read_is_said_however_late_it_shows(make: Callable[[Path], Any], says: str, tmp_path: Path):
+def test_data_that_cannot_be_read_are_reported_however_late_that_shows(
+    make: Callable[[Path], Any], says: str, tmp_path: Path
+):
     data = make(tmp_path)
     with pytest.raises(DataError, match=says):
         profile(data, TAKING)
@@ -163,7 +165,7 @@ def test_every_function_takes_a_table_of_any_form(form: str):
 
 
 @pytest.mark.parametrize("data", [{"x": [1]}, np.zeros((3, 2)), [1, 2], None, 3], ids=lambda data: type(data).__name__)
-def test_what_is_no_table_is_refused_with_what_is_one(data: Any):
+def test_data_that_are_not_a_table_are_refused_with_what_is_one(data: Any):
     calls: list[Callable[[], Any]] = [
         lambda: roles(data),
         lambda: profile(data),
@@ -180,7 +182,7 @@ def test_what_is_no_table_is_refused_with_what_is_one(data: Any):
 
 def test_roles_with_their_remarks_are_not_roles():
     with pytest.raises(TypeError, match="roles returns the mapping as its first part"):
-        domain_classifier(FRAME, FRAME, roles(FRAME))  # type: ignore[arg-type]
+        domain_classifier(FRAME, FRAME, roles(FRAME))
 
 
 def test_the_public_names_are_listed():

@@ -67,7 +67,7 @@ def test_one_row_of_each_entity_is_a_row_of_that_entity():
     assert len({int(x) % 4 for x in chosen}) > 1, "which row is chosen must not depend on its place"
 
 
-def test_which_row_of_an_entity_is_chosen_does_not_follow_from_what_it_holds():
+def test_the_choice_of_a_row_per_entity_does_not_depend_on_its_values():
     """Every card has an "a" and a "b": were one of them always chosen, nothing that happens to them could show."""
     rows = pl.DataFrame({"c": ["a", "b"] * 500, "card": np.arange(1000) // 2})
     one = profile(rows, {"c": Role.CATEGORICAL}, entity="card").columns["c"].one_per_entity()
@@ -191,7 +191,7 @@ def test_a_file_that_does_not_hold_together_is_refused(tmp_path, changes, says):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x05\x06" + bytes(18)])
-def test_what_is_no_profile_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_profile_is_refused(tmp_path, content):
     (tmp_path / "p").write_bytes(content)
     with pytest.raises(StoreError):
         Profile.load(tmp_path / "p")
@@ -231,7 +231,7 @@ def test_what_does_not_fit_is_refused_by_name():
         reference.merge(profile(rows, ROLES, entity="card"))
 
 
-def test_rows_that_change_between_two_passes_are_no_sample():
+def test_rows_that_change_between_two_passes_are_refused():
     sizes = iter([3_000, 2_999])
 
     def read(*_):

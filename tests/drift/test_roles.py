@@ -24,7 +24,7 @@ FRAME = pl.LazyFrame(
         "city": [f"city {i % 5}" for i in range(N)],
         "token": [f"token {i}" for i in range(N)],
         "day": [date(2017, 1, 1)] * N,
-        "when": [datetime(2017, 1, 1)] * N,  # noqa: DTZ001  naive datetimes are what most tables hold
+        "when": [datetime(2017, 1, 1)] * N,
         "hour": [time(1)] * N,
         "took": pl.Series([90] * N).cast(pl.Duration("ms")),
         "tags": [["a"]] * N,
@@ -74,13 +74,13 @@ def test_the_entity_is_not_compared():
     assert roles(FRAME, entity="age")[1]["age"] == "the entity: it says which rows belong together"
 
 
-def test_few_rows_are_no_evidence_of_an_identifier():
+def test_few_rows_are_not_taken_for_an_identifier():
     assert roles(FRAME.head(15))[0]["token"] == Role.CATEGORICAL
     assert roles(FRAME.head(15))[0]["row"] == Role.NUMERICAL
     assert roles(FRAME.head(0))[0]["row"] == Role.NUMERICAL
 
 
-def test_what_cannot_be_is_said():
+def test_wrong_columns_and_roles_are_refused():
     with pytest.raises(DataError, match="has no columns 'a', 'b'; it has amount, age"):
         roles(FRAME, only=["a", "b", "age"])
     with pytest.raises(DataError, match="'city' is declared numerical, but holds text"):

@@ -84,7 +84,7 @@ def test_folders_and_globs(tmp_path: Path):
     assert_frame_equal(scan_table(tmp_path / "a[1].parquet").collect(), TABLE)
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path):
+def test_data_that_cannot_be_read_are_reported(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really")
     with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as book:
@@ -136,7 +136,7 @@ frame.index = ["x", "y"]
 
 
 def expected() -> pl.DataFrame:
-    noon = datetime(2017, 1, 1, 12)  # noqa: DTZ001  naive datetimes are what most tables hold
+    noon = datetime(2017, 1, 1, 12)
     return pl.DataFrame(
         {
             "f64": [1.5, None],
@@ -206,7 +206,7 @@ def test_what_pandas_may_hold_and_nobody_compares():
         (pd.Series([UUID(int=1)]), pl.String, ["00000000-0000-0000-0000-000000000001"]),
         (pd.Series(pd.arrays.IntervalArray.from_breaks([0, 1])), pl.String, ["(0, 1]"]),
         (pd.cut(pd.Series([0.5]), [0, 1]), pl.Enum(["(0, 1]"]), ["(0, 1]"]),
-        (pd.Series([pd.Period("2017"), None]), pl.Datetime("us"), [datetime(2017, 1, 1), None]),  # noqa: DTZ001
+        (pd.Series([pd.Period("2017"), None]), pl.Datetime("us"), [datetime(2017, 1, 1), None]),
     ):
         found = scan_table(pd.DataFrame({"c": column})).collect()["c"]
         assert found.to_list() == values

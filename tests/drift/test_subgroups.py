@@ -71,7 +71,7 @@ def test_compiled_counts_are_those_of_numpy():
     bins = rng.integers(0, 3, (40_000, 60)).astype(np.uint8)
     groups, starts = rng.integers(0, 4, len(bins)), np.arange(60) * 3
     counts = np.zeros((4, 180), np.int64)
-    count_joint(bins, starts, groups, counts)  # type: ignore[arg-type]  # numpy's type of integers is int64 here
+    count_joint(bins, starts, groups, counts)
     for column in (0, 59):
         for group in range(4):
             expected = np.bincount(bins[groups == group, column], minlength=3)
@@ -87,7 +87,7 @@ def test_the_part_of_what_is_found_is_kept_whether_or_not_anything_is_proposed(s
         assert sum(others[segments:]) == pytest.approx(0.25 if segments else 0.5)
 
 
-def test_without_drift_the_test_on_other_rows_confirms_hardly_anything():
+def test_the_test_on_other_rows_confirms_hardly_anything_without_drift():
     """Of 40 comparisons at a level of 20 %, 8 may alarm; more than 15 do by chance 3 times in 1,000."""
     rng, alarms, proposed = np.random.default_rng(8), 0, 0
     for _ in range(40):

@@ -13,7 +13,7 @@ def test_results_are_in_the_order_of_the_items():
         assert parallel_map(lambda x: x * x, range(n)) == [x * x for x in range(n)]
 
 
-def test_what_work_raises_is_raised():
+def test_an_exception_of_a_thread_is_raised_by_the_caller():
     with pytest.raises(ZeroDivisionError):
         parallel_map(lambda x: 1 / x, [2, 1, 0])
     assert parallel_map(str, [1]) == ["1"], "and the threads are as good as before"

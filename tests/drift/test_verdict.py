@@ -77,7 +77,7 @@ def test_homogeneity_p_of_two_categories_is_exact():
 
 @pytest.mark.parametrize("rows", [30, 400, 9_000])
 @pytest.mark.parametrize("k", [3, 20, 500])
-def test_homogeneity_p_knows_neither_the_order_of_categories_nor_which_side_is_which(k, rows):
+def test_homogeneity_p_does_not_depend_on_the_order_of_categories_or_of_the_sides(k, rows):
     rng = np.random.default_rng([k, rows])
     shares = rng.dirichlet(np.ones(k))
     for m in (rows, 3 * rows):
@@ -142,7 +142,7 @@ def mixed(rng, n):
 
 
 @pytest.mark.parametrize(("n", "m"), [(50, 50), (2_000, 60), (400, 600)])
-def test_without_drift_at_most_one_in_twenty_evaluations_alarms(n, m):
+def test_at_most_one_in_twenty_evaluations_without_drift_alarms(n, m):
     times = 100
     alarms = 0
     for seed in range(times):
@@ -151,7 +151,7 @@ def test_without_drift_at_most_one_in_twenty_evaluations_alarms(n, m):
     assert alarms <= stats.binom.ppf(0.999, times, LEVEL)
 
 
-def test_rows_of_one_entity_are_no_independent_evidence():
+def test_rows_of_one_entity_do_not_count_as_independent():
     """Five copies of each card's row: without the entity nearly every comparison would alarm."""
     aware = naive = 0
     for seed in range(60):

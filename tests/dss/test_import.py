@@ -99,7 +99,7 @@ def test_data_of_an_export_is_copied_and_read_from_there(tmp_path: Path) -> None
     assert copied == ["data/authorization_test/test.csv.gz", "data/purchases_eval/out-s0.csv.gz"]
     assert (tmp_path / "out" / copied[0]).read_bytes() == b"new"
     project = load(tmp_path / "out" / "spec.yaml", environ={})
-    assert project.resources.evaluation_stores["the_MES"].reference.dataset == "authorization_test"  # type: ignore[union-attr] # of kind dataset
+    assert project.resources.evaluation_stores["the_MES"].reference.dataset == "authorization_test"
 
 
 def test_strict_fails_if_something_is_left_out_and_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_strict_fails_if_something_is_left_out_and_nothing_is_overwritten(tmp_pa
         run_import(source, "-o", tmp_path)
 
 
-def test_what_is_no_project_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_project_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.zip").write_bytes(b"no archive")
     with pytest.raises(UsageError, match="neither"), open_project_files(tmp_path / "absent"):
         pass
@@ -135,7 +135,7 @@ def _as_link(info: zipfile.ZipInfo) -> None:
         ("link.json", _as_link, "a link"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # zipfile's, of the file that this test writes
 def test_hostile_archives_are_refused(
     name: str, change: Callable[[zipfile.ZipInfo], None] | None, why: str, tmp_path: Path
 ) -> None:
@@ -149,7 +149,7 @@ def test_hostile_archives_are_refused(
         pass
 
 
-def test_overlapping_and_damaged_files_are_told(tmp_path: Path) -> None:
+def test_overlapping_and_damaged_files_are_reported(tmp_path: Path) -> None:
     path = zip_project("orders", tmp_path / "export.zip")
     raw = bytearray(path.read_bytes())
     second = raw.index(b"PK\x01\x02", raw.index(b"PK\x01\x02") + 4)
@@ -214,7 +214,7 @@ def test_a_key_that_nothing_reads_is_in_the_report() -> None:
         assert shown in found or known or any(place.startswith(one) for one in whole), place
 
 
-def test_a_key_that_stands_twice_is_told() -> None:
+def test_a_key_that_stands_twice_is_reported() -> None:
     texts = {file: json.dumps(value).encode() for file, value in DOCUMENTS.items()}
     texts["datasets/shops.json"] = b'{"type": "StatsDB", "type": "UploadedFiles", "params": {}}'
     report = import_project(as_files(texts), with_data=False).report

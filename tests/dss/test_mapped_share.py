@@ -213,7 +213,7 @@ def find_mistakes(report: ImportReport, *words: str) -> list[str]:
     return [f"{place} {text}" for place, text in report.mistakes if all(word in f"{place} {text}" for word in words)]
 
 
-def test_the_mistakes_of_authors_are_told(year: int) -> None:
+def test_the_mistakes_of_authors_are_reported(year: int) -> None:
     documents = write_project(year)
     steps = documents["scenarios/ALL.json"]["params"]["steps"]
     before = import_documents(documents).mistakes

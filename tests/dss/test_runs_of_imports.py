@@ -3,8 +3,6 @@
 import gzip
 import io
 import json
-import subprocess
-import sys
 import zipfile
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -12,17 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ..command_line import call_engine
+
 PROJECT = Path(__file__).parent / "projects" / "loans"
-ENGINE = Path(sys.executable).with_name("engine")
 KEPT = ("params.json", "variables.json", *(f"datasets/{name}.json" for name in ("loans", "payments", "remarks")))
 LOANS = "id,purpose,amount,rate,closed\n1,car,10.5,0.1,\n2,house,20,0.3,\n3,car,30,,\n4,house,40,0.05,\n"
 REMARKS = '1\t"he said \\"no\\""\n2\t"two\nlines"\n3\t\n'
-
-
-def engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ENGINE, *arguments], cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False
-    )
 
 
 @pytest.fixture
@@ -46,10 +39,10 @@ def export(tmp_path: Path) -> Path:
 
 
 def test_rules_run_as_checks_and_contracts(export: Path, tmp_path: Path) -> None:
-    imported = engine(tmp_path, "import", "dss", str(export), "-o", "out", "--with-data")
+    imported = call_engine(tmp_path, "import", "dss", str(export), "-o", "out", "--with-data")
     assert imported.returncode == 0, imported.stderr
-    assert engine(tmp_path, "validate", "out/spec.yaml").returncode == 0
-    done = engine(tmp_path, "run", "out/spec.yaml", "Quality of loans", "--format", "json")
+    assert call_engine(tmp_path, "validate", "out/spec.yaml").returncode == 0
+    done = call_engine(tmp_path, "run", "out/spec.yaml", "Quality of loans", "--format", "json")
     assert done.returncode == 1, done.stderr
     (run,) = json.loads(done.stdout)["runs"]
     found = {check["check"]: check["outcome"] for step in run["steps"] for check in step["checks"]}
@@ -80,7 +73,7 @@ def test_rules_run_as_checks_and_contracts(export: Path, tmp_path: Path) -> None
 
 
 def test_rules_that_are_queries_judge_the_most_frequent_values_and_two_metrics(export: Path, tmp_path: Path) -> None:
-    assert engine(tmp_path, "import", "dss", str(export), "-o", "out", "--with-data").returncode == 0
+    assert call_engine(tmp_path, "import", "dss", str(export), "-o", "out", "--with-data").returncode == 0
     spec, rows = tmp_path / "out" / "spec.yaml", tmp_path / "out" / "data" / "loans" / "loans.csv"
     spec.write_text(spec.read_text().replace("metric: max.amount, max: 5}", "metric: max.amount, max: 500}"))
     header, *lines = LOANS.splitlines()
@@ -90,7 +83,7 @@ def test_rules_that_are_queries_judge_the_most_frequent_values_and_two_metrics(e
         rows.write_text(text)
         if name == "few loans":
             pl.DataFrame({"loan": range(5), "paid": 1.0}).write_parquet(next(rows.parents[1].glob("payments/*")))
-        done = engine(tmp_path, "run", "out/spec.yaml", "Quality of loans", "--format", "json")
+        done = call_engine(tmp_path, "run", "out/spec.yaml", "Quality of loans", "--format", "json")
         (run,) = json.loads(done.stdout)["runs"]
         found = {check["check"]: check["outcome"] for step in run["steps"] for check in step["checks"]}
         judged[name] = [found[rule] for rule in ("top purposes", "usual purpose", "more than payments")]
@@ -103,8 +96,8 @@ def test_rules_that_are_queries_judge_the_most_frequent_values_and_two_metrics(e
 def test_a_value_that_breaks_a_rule_on_values_fails_the_step(
     export: Path, tmp_path: Path, wrong: str, rule: str
 ) -> None:
-    assert engine(tmp_path, "import", "dss", str(export), "-o", "out", "--with-data").returncode == 0
+    assert call_engine(tmp_path, "import", "dss", str(export), "-o", "out", "--with-data").returncode == 0
     (tmp_path / "out" / "data" / "loans" / "loans.csv").write_text(LOANS.splitlines()[0] + "\n" + wrong)
-    done = engine(tmp_path, "run", "out/spec.yaml", "Quality of loans")
+    done = call_engine(tmp_path, "run", "out/spec.yaml", "Quality of loans")
     assert done.returncode == 3
     assert rule in done.stdout

@@ -1,64 +1,17 @@
 """Properties of checks: what a value, a bound, an exception and the past change, and what they leave as it is."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise, product
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
-from engine.errors import Position
-from engine.evaluation.bounds import bounds_from_json, bounds_to_json
-from engine.evaluation.checks.application import apply_check
-from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks.target import CheckTarget, PastMetrics
-from engine.evaluation.record import CheckResult, MetricValue
+from engine.evaluation.bounds import bounds_to_json
+from engine.evaluation.record import MetricValue
 from engine.outcome import CheckOutcome
-from engine.spec.code_folder import CodeFolder
-from engine.spec.resources.checks import Check
 
-OK, EMPTY, WARNING, ERROR = CheckOutcome.OK, CheckOutcome.EMPTY, CheckOutcome.WARNING, CheckOutcome.ERROR
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SEVERITY = [OK, WARNING, ERROR]
-Values = Mapping[str, float | None]
-DECLARED: TypeAdapter[Any] = TypeAdapter(Check)
-
-
-def apply(
-    declared: dict[str, Any],
-    metrics: Mapping[str, MetricValue] | Values,
-    *past: Values,
-    folder: Path = Path(),
-    **target: Any,
-) -> list[CheckResult]:
-    check: Check = DECLARED.validate_python({"kind": "range", **declared})
-
-    def as_metrics(values: Mapping[str, Any]) -> dict[str, MetricValue]:
-        return {name: one if isinstance(one, MetricValue) else MetricValue(one) for name, one in values.items()}
-
-    known = CheckTarget(
-        "mes",
-        NOW,
-        as_metrics(metrics),
-        [PastMetrics(NOW, as_metrics(one)) for one in past],
-        CodeFolder(folder),
-        str,
-        **{"evaluation": "e1", **target},
-    )
-    return apply_check("it", check, known, Position("spec.yaml"))
-
-
-def one(declared: dict[str, Any], value: Any, *past: float | None, **target: Any) -> CheckResult:
-    (found,) = apply({"metric": "m", **declared}, {"m": value}, *({"m": was} for was in past), **target)
-    return found
-
-
-numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+from .applied_checks import EMPTY, ERROR, OK, SEVERITY, WARNING, apply, numbers, one
 
 
 def keep_some(bounds: list[float]) -> st.SearchStrategy[dict[str, float]]:
@@ -174,7 +127,7 @@ def test_durations_are_seconds() -> None:
         (0.4, {"max": 0.3}, "0.4 is above max 0.3"),
     ],
 )
-def test_a_value_that_looks_like_its_bound_is_told_with_all_digits(value: float, limits, reason: str) -> None:
+def test_a_value_that_looks_like_its_bound_is_reported_with_all_digits(value: float, limits, reason: str) -> None:
     assert one(limits, value).reason == reason
 
 
@@ -218,7 +171,7 @@ def test_a_relative_change_has_the_sign_of_the_change(now: float, before: float)
         ("reference", [1.0], "the reference has no m", WARNING),
     ],
 )
-def test_without_a_value_before_a_change_is_empty(compare, past, reason: str, counts_as: CheckOutcome) -> None:
+def test_a_change_without_a_value_before_is_empty(compare, past, reason: str, counts_as: CheckOutcome) -> None:
     found = one({"compare": compare, "max": 1}, 2.0, *past)
     assert (found.outcome, found.counts_as, found.reason, found.value) == (EMPTY, counts_as, reason, None)
     forced = one({"compare": compare, "max": 1, "when_empty": "error"}, 2.0, *past)
@@ -281,138 +234,3 @@ def test_every_way_to_have_no_value(kind: str, when_empty: str | None) -> None:
     assert (unknown.outcome, unknown.counts_as, unknown.reason) == (ERROR, ERROR, "mes has no metric nope")
     silent = one(declared, MetricValue(None))
     assert (silent.outcome, silent.reason) == (EMPTY, "no reason is recorded")
-
-
-JUDGES = """
-import polars as pl
-def tell(metrics, **arguments):
-    return "WARNING", f"{sorted(metrics)} {arguments}"
-def spoil(metrics):
-    metrics.clear()
-    return "OK"
-def number(metrics):
-    return 1
-def three(metrics):
-    return "OK", "a", "b"
-def listed(metrics):
-    return ["OK"]
-def lower(metrics):
-    return "ok"
-def table(metrics):
-    return pl.DataFrame({"x": [1]}), "why"
-def nothing(metrics):
-    pass
-def empty(metrics):
-    return "EMPTY", "no shop was open"
-def silent(metrics):
-    return "ERROR"
-def number_as_reason(metrics):
-    return "WARNING", 7
-def raises(metrics):
-    return metrics["unknown"]
-def leaves(metrics):
-    raise SystemExit("bye")
-"""
-
-
-@pytest.fixture
-def judges(tmp_path: Path) -> Path:
-    (tmp_path / "judges.py").write_text(JUDGES)
-    return tmp_path
-
-
-def judge(folder: Path, function: str, metrics: Values | None = None, **arguments: Any) -> CheckResult:
-    declared = {"kind": "python", "function": f"judges:{function}", "arguments": arguments}
-    (found,) = apply(declared, metrics or {"m": 1.0}, folder=folder)
-    return found
-
-
-def test_a_function_gets_every_metric_and_its_arguments(judges: Path) -> None:
-    found = judge(judges, "tell", {"b": None, "a": 2.0}, limit=3, of="x")
-    assert found.reason == "['a', 'b'] {'limit': 3, 'of': 'x'}"
-    assert (found.outcome, found.metric, found.value, bounds_to_json(found.bounds)) == (WARNING, "", None, {})
-
-
-def test_a_function_cannot_change_the_metrics_that_others_see(judges: Path) -> None:
-    metrics = {"m": MetricValue(1.0)}
-    target = CheckTarget("mes", NOW, metrics, [], CodeFolder(judges), str, "e1")
-    spoil = DECLARED.validate_python({"kind": "python", "function": "judges:spoil"})
-    assert apply_check("it", spoil, target, Position("spec.yaml"))[0].outcome is OK
-    assert metrics == {"m": MetricValue(1.0)}
-
-
-@pytest.mark.parametrize("function", ["number", "three", "listed", "lower", "table", "nothing"])
-def test_what_is_no_outcome_is_an_error_that_shows_it(judges: Path, function: str) -> None:
-    found = judge(judges, function)
-    assert (found.outcome, found.counts_as) == (ERROR, ERROR)
-    assert found.reason.startswith(f"judges:{function} returned ")
-    assert found.reason.endswith("; a check must return one of OK, EMPTY, WARNING, ERROR, or (outcome, reason)")
-    assert "\n" not in found.reason
-
-
-def test_outcomes_of_functions_have_the_reason_that_is_given(judges: Path) -> None:
-    empty = judge(judges, "empty")
-    assert (empty.outcome, empty.counts_as, empty.reason) == (EMPTY, WARNING, "no shop was open")
-    assert judge(judges, "silent").reason == "judges:silent returned ERROR, without a reason"
-    assert judge(judges, "number_as_reason").reason == "7"
-
-
-@pytest.mark.parametrize(
-    ("function", "said"), [("raises", "KeyError"), ("leaves", "SystemExit: bye"), ("lost", "no function")]
-)
-def test_a_function_that_breaks_is_an_error_with_its_place(judges: Path, function: str, said: str) -> None:
-    found = judge(judges, function)
-    assert found.outcome is ERROR
-    assert said in found.reason
-    assert "judges.py" in found.reason
-
-
-outcomes = st.sampled_from(list(CheckOutcome))
-results = st.lists(
-    st.builds(
-        lambda check, metric, outcome, value, reason: CheckResult(
-            "mes", check, metric, outcome, WARNING if outcome is EMPTY else outcome, value, {"max": 1.0}, reason
-        ),
-        st.sampled_from(["one", "two", "three"]),
-        st.sampled_from(["m", "n", ""]),
-        outcomes,
-        st.one_of(st.none(), numbers),
-        st.sampled_from(["", "no labels", "few rows"]),
-    ),
-    max_size=12,
-)
-
-
-@given(results)
-def test_sorting_keeps_every_result_and_puts_the_worst_first(found: Sequence[CheckResult]) -> None:
-    ordered = sort_by_severity(found)
-    assert sorted(map(repr, ordered)) == sorted(map(repr, found))
-    severities = [SEVERITY.index(each.counts_as) for each in ordered]
-    assert severities == sorted(severities, reverse=True)
-    for first, second in pairwise(ordered):
-        if (first.check, first.counts_as) == (second.check, second.counts_as):
-            assert first.excess >= second.excess
-
-
-@given(results)
-def test_a_count_says_each_metric_that_measured_nothing_or_how_many_more(found: Sequence[CheckResult]) -> None:
-    forgiven = [replace(each, counts_as=OK) if each.outcome is EMPTY else each for each in found]
-    passed = PassedChecks.select(forgiven)
-    ok = [each for each in forgiven if each.counts_as is OK]
-    empty = [each for each in ok if each.outcome is EMPTY]
-    assert len(passed.checks) == len(ok)
-    assert len(passed.unmeasured) == len(empty)
-    text = passed.count()
-    assert ("measured nothing" in text) == bool(empty)
-    assert len(passed.list_unmeasured()) == len({each.reason for each in empty})
-    for each in empty:
-        if each.reason:
-            assert each.reason in text
-
-
-def test_a_summary_is_one_line_whatever_is_missing() -> None:
-    for value, bounds, reason in product((None, 1.0), ({}, {"max": 0.5}), ("", "1 is above max 0.5")):
-        summary = CheckResult("mes", "it", "m", ERROR, ERROR, value, bounds_from_json(bounds), reason).summary
-        assert summary.startswith("it")
-        assert summary == summary.strip()
-        assert "\n" not in summary

@@ -38,7 +38,7 @@ def mask(text: str) -> str:
 
 
 def one(check: Check, value: float | None, *past: dict[str, float | None], **known: object) -> CheckResult:
-    metrics = {"m": MetricValue(value, **known)}  # type: ignore[arg-type]  # the fields of a metric
+    metrics = {"m": MetricValue(value, **known)}
     (result,) = found(check, metrics, *past)
     return result
 
@@ -116,7 +116,7 @@ def test_an_unknown_metric_says_of_what_its_statistic_is_known() -> None:
     assert categorical.reason == "store has no metric ks.kind; ks exists for amount, age"
 
 
-def test_a_result_is_told_on_one_line() -> None:
+def test_a_result_is_reported_on_one_line() -> None:
     assert one(RangeCheck(metric="m", max=1), 2.0).summary == "the check: m 2 is above max 1"
     assert one(RangeCheck(metric="m", max=1), None, reason="no rows").summary == "the check: m has no value: no rows"
     change = RangeCheck(metric="m", compare="previous", change="relative", soft_min=-0.3)
@@ -137,7 +137,7 @@ def test_a_wildcard_gives_one_result_a_metric_and_except_overrides() -> None:
     ]
 
 
-def test_an_exception_for_a_metric_that_is_not_there_is_told() -> None:
+def test_an_exception_for_a_metric_that_is_not_there_is_reported() -> None:
     check = RangeCheck.model_validate({"metric": "drift.*", "max": 1, "except": {"drift.agee": {"max": 0.5}}})
     kept, unused = found(check, {"drift.age": MetricValue(0.1)})
     assert (kept.metric, kept.outcome) == ("drift.age", OK)

@@ -51,7 +51,7 @@ def test_any_number_is_a_value(tmp_path: Path, body: str, value: float) -> None:
         ("return math.nan", "own:it returned NaN"),
     ],
 )
-def test_none_and_nan_are_no_value_and_no_failure(tmp_path: Path, body: str, reason: str) -> None:
+def test_none_and_nan_are_missing_values_and_no_failure(tmp_path: Path, body: str, reason: str) -> None:
     assert compute(tmp_path, body) == MetricValue(None, reason=reason)
 
 
@@ -71,7 +71,7 @@ def test_none_and_nan_are_no_value_and_no_failure(tmp_path: Path, body: str, rea
         ("return it(frame)", "RecursionError"),
     ],
 )
-def test_what_is_no_number_fails_with_the_reason(tmp_path: Path, body: str, said: str) -> None:
+def test_a_text_that_is_not_a_number_fails_with_the_reason(tmp_path: Path, body: str, said: str) -> None:
     found = compute(tmp_path, body)
     assert (found.value, found.failed) == (None, True)
     assert said in str(found.reason)
@@ -96,7 +96,7 @@ def test_what_a_function_says_is_redacted(tmp_path: Path) -> None:
     assert "hunter22" not in str(found.reason)
 
 
-def test_one_function_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+def test_a_function_that_fails_does_not_affect_the_others(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def fine(frame):\n    return 4\ndef bad(frame):\n    raise OSError('gone')\n")
     names = {"first": "own:fine", "second": "own:bad", "third": "nowhere:x", "fourth": "own:lost", "fifth": "own:fine"}
     declared = {name: PythonMetric(function=function) for name, function in names.items()}
@@ -210,7 +210,7 @@ def test_a_function_that_is_edited_is_called_again_and_only_then(watch) -> None:
     assert {**first.metrics, "n": None} == {**second.metrics, "n": None}
 
 
-def test_a_change_between_two_infinities_is_told_and_no_ok(watch) -> None:
+def test_a_change_between_two_infinities_is_reported_and_is_not_ok(watch) -> None:
     checks = {"as before": {"metric": "endless", "compare": "previous", "soft_max": 0.1}}
     watched = watch(rows(0), rows(1), own=OWN, metrics=METRICS, checks=checks)
     watched.evaluate(rows(2))

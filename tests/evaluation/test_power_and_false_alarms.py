@@ -68,7 +68,7 @@ def test_each_side_of_a_range_has_its_own_figure_at_the_nearer_bound() -> None:
     assert list(check("recall", metrics, min=0.3).detectable) == ["min"]
 
 
-def test_a_number_of_drifted_columns_is_told_that_no_drift_could_have_exceeded() -> None:
+def test_a_number_of_drifted_columns_is_reported_that_no_drift_could_have_exceeded() -> None:
     metrics = {"drifted_columns": MetricValue(0.0), "drifted_share": MetricValue(0.0)}
     blind: dict[str, float | None] = {"drift.x": None, "drift.y": None, "prediction_drift.drift": 0.2}
     for metric, bound in (("drifted_columns", 0), ("drifted_share", 0.5)):
@@ -114,7 +114,7 @@ def test_a_change_is_weak_if_twice_its_bound_is_not_seen() -> None:
     assert check("performance_change.f1", {"performance_change.f1": narrow}, soft_min=-0.05).reason == ""
 
 
-def test_weak_checks_are_told_one_line_a_check_and_only_if_they_found_nothing() -> None:
+def test_weak_checks_are_reported_in_one_line_each_and_only_if_they_found_nothing() -> None:
     ok, warning, error = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.ERROR
 
     def result(name: str, metric: str, outcome: CheckOutcome, reason: str = f"{HARDLY_FAILED}few rows") -> CheckResult:
@@ -180,7 +180,7 @@ def test_a_drift_of_the_detectable_size_is_found_about_4_times_in_5(
 
 
 @pytest.mark.slow
-def test_without_drift_verdicts_alarm_together_in_at_most_the_share_that_is_told(compare: Compare) -> None:
+def test_verdicts_without_drift_alarm_together_in_at_most_the_stated_share(compare: Compare) -> None:
     random = np.random.default_rng(2)
     checks: dict[str, Check] = {
         "columns": RangeCheck(metric="drift.*", soft_max=0),
@@ -230,7 +230,7 @@ def test_values_of_a_verdict_have_the_level_if_one_is_not_fine() -> None:
     assert expect(allowed=[1]) == 0
 
 
-def test_all_figures_are_told_in_one_sentence() -> None:
+def test_all_figures_are_reported_in_one_sentence() -> None:
     checks: dict[str, Check] = {
         "columns": RangeCheck(metric="drift.*", soft_max=0.1),
         "low": RangeCheck(metric="data_drift_low", max=0.6),

@@ -273,7 +273,7 @@ def test_a_union_averages_performance_by_labelled_rows(full: Snapshot, observe) 
     assert nothing.performance["accuracy"] == MetricValue(None, reason="no labels")
 
 
-def test_a_column_that_not_every_part_has_is_told_and_not_compared(observe, evaluate) -> None:
+def test_a_column_that_not_every_part_has_is_reported_and_not_compared(observe, evaluate) -> None:
     first = observe(rows(0).drop("card")).as_reference()
     other = observe(rows(1).drop("card", "kind"), first).snapshot
     united = Snapshot.union([first, other])
@@ -294,7 +294,7 @@ def test_parts_with_and_without_an_entity_unite_as_independent_rows(observe) -> 
     assert "card" not in united.sample.columns
 
 
-def test_a_damaged_snapshot_of_a_batch_is_told_when_it_is_compared(watch) -> None:
+def test_a_damaged_snapshot_of_a_batch_is_reported_when_it_is_compared(watch) -> None:
     from engine.errors import StoreError
 
     watched = watch(rows(0).drop("card"), rows(1).drop("card"))

@@ -237,7 +237,7 @@ def test_the_same_arguments_give_the_same_evaluation(compare: Compare, both: tup
 
 @given(st.integers(0, 10**6), st.sampled_from([2, 5]))
 @FEW
-def test_equal_rows_of_one_entity_are_no_more_evidence_than_one(compare: Compare, seed: int, times: int) -> None:
+def test_equal_rows_of_one_entity_count_as_one(compare: Compare, seed: int, times: int) -> None:
     before, now = (draw_rows(seed + side, 60, 2 * side).with_columns(card=pl.int_range(60)) for side in (0, 1))
     once = compare(before, now, entity="card").metrics
     often = compare(pl.concat([before] * times), pl.concat([now] * times), entity="card").metrics

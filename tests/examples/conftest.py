@@ -3,14 +3,14 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ..command_line import ENGINE
+
 SPECS = Path(__file__).parents[2] / "specs"
-ENGINE = Path(sys.executable).with_name("engine")
 
 
 Done = subprocess.CompletedProcess[str]

@@ -1,21 +1,19 @@
 """Both examples, run as processes: what they find, whom they tell, what the second run does not do again."""
 
 import json
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.store import Store
 
-from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
+from ..mailboxes import Mailbox
 
 Done = CompletedProcess[str]
 SUBJECT = 'DSS scenario "Data drift monitor" issued a warning'
@@ -48,7 +46,7 @@ def assert_is_the_warning(mail: EmailMessage) -> None:
     assert html is not None
     first, second, *summary, last = plain.get_content().strip().splitlines()
     assert first == "The “Data drift monitor” scenario returned a warning for exceeding the data drift threshold."
-    assert second == "Here’s the summary of warning events:"  # noqa: RUF001 - word for word
+    assert second == "Here’s the summary of warning events:"
     assert any("data drift < 0.45" in line and "the_MES" in line for line in summary)
     assert last.startswith(
         "You can find the attached scenario log or view the scenario run here: http://127.0.0.1:7310/"
@@ -115,39 +113,16 @@ def test_card_fraud_again_reuses_all_and_warns_again(card_fraud_copy: Path, engi
     assert all(step.reused for run in newest for step in run.steps if step.kind == "build")
 
 
-class Mailbox:
-    """Takes whatever mail is sent."""
-
-    def __init__(self) -> None:
-        self.taken: list[Envelope] = []
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
-        self.taken.append(envelope)
-        return "250 taken"
-
-
-@pytest.fixture
-def mail_server() -> Iterator[tuple[str, Mailbox]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    mailbox = Mailbox()
-    server = MailServer(mailbox, hostname="127.0.0.1", port=port)
-    server.start()
-    yield f"smtp://127.0.0.1:{port}", mailbox
-    server.stop()
-
-
 def test_card_fraud_sends_the_mail_to_a_server(
-    card_fraud_copy: Path, engine: Callable[..., Done], mail_server: tuple[str, Mailbox]
+    card_fraud_copy: Path, engine: Callable[..., Done], mailbox: Mailbox
 ) -> None:
-    url, mailbox = mail_server
+    url = f"smtp://127.0.0.1:{mailbox.port}"
     sent = engine(card_fraud_copy, "run", "card_fraud.yaml", "Data drift monitor", CARD_FRAUD_SMTP_URL=url)
     assert sent.returncode == 0, sent.stderr
-    (envelope,) = mailbox.taken
+    (envelope,) = mailbox.envelopes
     assert envelope.mail_from == "dss@example.com"
     assert envelope.rcpt_tos == ["mlops@example.com"]
-    assert isinstance(envelope.content, bytes)
-    assert_is_the_warning(message_from_bytes(envelope.content, policy=policy.default))
+    assert_is_the_warning(mailbox.mails[0])
     assert len(outbox(card_fraud_copy)) == 1  # that of the run before
 
 

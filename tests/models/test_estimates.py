@@ -1,6 +1,6 @@
 """Estimated performance: against its definitions written out naively, resampling, and how often it is right."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,68 +10,16 @@ from hypothesis import strategies as st
 
 from engine.models.estimation.calibration import choose_knots, fit_spline
 from engine.models.estimation.contradictions import compare_with_labels
-from engine.models.estimation.estimates import Estimates, Rows, estimate_performance, fit_reference
+from engine.models.estimation.estimates import Rows, estimate_performance, fit_reference
 from engine.models.estimation.expected_metrics import LOSSES, Expected, Predicted, iterate_expected
-from engine.models.estimation.expected_outcomes import KnownRows, OutcomeModel, count_degrees, fit_outcomes
-from engine.models.estimation.prediction_powered import FOLDS, are_enough, correct_by_labels
+from engine.models.estimation.expected_outcomes import KnownRows, fit_outcomes
+from engine.models.estimation.prediction_powered import correct_by_labels
 from engine.models.estimation.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
-from engine.models.metrics.classification import arrange_gains, measure_binary, measure_multiclass
+from engine.models.metrics.classification import measure_multiclass
 from engine.models.metrics.intervals import Units
 from engine.models.metrics.regression import measure_regression
-from engine.spec.resources.models import CostMatrix
 
-GAINS = arrange_gains(CostMatrix(true_positive=3, false_positive=-1, true_negative=0.5, false_negative=-4))
-ROWS_PER_ENTITY = 8
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Scores, classes and entities of rows."""
-
-    score: npt.NDArray[np.float64]
-    truth: npt.NDArray[np.bool_]
-    codes: npt.NDArray[np.int64] | None = None
-
-    @property
-    def scores(self) -> npt.NDArray[np.float64]:
-        """The probabilities of both classes."""
-        return np.stack([1 - self.score, self.score], axis=1)
-
-    @property
-    def outcomes(self) -> npt.NDArray[np.float64]:
-        """The classes as outcomes."""
-        return np.stack([~self.truth, self.truth], axis=1).astype(np.float64)
-
-    @property
-    def units(self) -> Units:
-        """The entities."""
-        return Units(len(self.score), 0.95, self.codes)
-
-    def as_known(self, weights: npt.NDArray[np.float64] | None = None) -> KnownRows:
-        """Return the rows as a reference."""
-        ones = np.ones(len(self.score))
-        return KnownRows(self.scores, self.outcomes, self.units, ones if weights is None else weights, classes=True)
-
-    def as_rows(self) -> Rows:
-        """Return the rows as a batch, the second class predicted from a probability of 0.4 upwards."""
-        predicted = Predicted((self.score > 0.4).astype(np.int64), self.scores)
-        return Rows("binary_classification", predicted, self.scores, self.units, GAINS)
-
-
-def draw_rows(
-    rng: np.random.Generator, rows: int, *, entities: bool = False, shift: float = 0.0, change: float = 0.0
-) -> Sample:
-    """Draw rows whose scores are not calibrated; with a shift of the covariate, or a change of the concept."""
-    codes, common = None, 0.0
-    x = rng.normal(size=rows)
-    if entities:
-        codes = np.repeat(np.arange(rows // ROWS_PER_ENTITY), ROWS_PER_ENTITY)
-        common = 0.9 * rng.normal(size=codes.max() + 1)[codes]
-        x = 0.7 * x + 0.7 * rng.normal(size=codes.max() + 1)[codes]
-    x = x + shift
-    logit = 1.5 * x - 1.5
-    truth = rng.random(rows) < 1 / (1 + np.exp(-(logit + change + common)))
-    return Sample(1 / (1 + np.exp(-(1.6 * logit + 0.3))), truth, codes)
+from .estimated_samples import GAINS, ROWS_PER_ENTITY, Sample, draw_rows, fold_of, learn, losses_of, measure
 
 
 def draw_classes(
@@ -81,29 +29,6 @@ def draw_classes(
     scores = rng.dirichlet(np.ones(classes), rows)
     truth = (scores.cumsum(axis=1) < rng.random(rows)[:, None]).sum(axis=1)
     return scores, np.minimum(truth, classes - 1)
-
-
-def learn(known: KnownRows) -> OutcomeModel:
-    """Return what a reference shows that is known to be large enough."""
-    model = fit_reference(known)
-    assert isinstance(model, OutcomeModel), model
-    return model
-
-
-def measure(sample: Sample) -> dict[str, float]:
-    """Return the metrics of the labels, as `engine.models.metrics.performance` measures them."""
-    cost = CostMatrix(true_positive=3, false_positive=-1, true_negative=0.5, false_negative=-4)
-    predicted = sample.score > 0.4
-    found, _, _ = measure_binary(
-        sample.truth, predicted, sample.score, names=("0", "1"), cost_matrix=cost, units=sample.units
-    )
-    return {name: value for name, value in found.items() if isinstance(value, float)}
-
-
-def losses_of(truth: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the losses of a regression, one column each."""
-    off = truth - predicted
-    return np.stack([abs(off), off**2, (np.log1p(truth) - np.log1p(predicted)) ** 2, abs(off / truth)], axis=1)
 
 
 def hats(scores: npt.NDArray[np.float64], knots: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -227,12 +152,12 @@ def test_an_estimate_is_the_mean_over_drawn_labels_and_its_interval_that_of_resa
     model = learn(known.as_known())
     found = estimate_performance(batch.as_rows(), model)
     draws: dict[str, list[float]] = {name: [] for name in found.metrics}
-    likeness = float(model.likeness[0])
+    correlation = float(model.correlation[0])
     for _ in range(250):
         again = _resample(rng, known), _resample(rng, batch)
         knots = model.splines[0].knots
         p = expect_naively(again[0], again[1], np.ones(len(again[0].score)), knots)
-        for name, value in measure(replace(again[1], truth=_draw_alike(rng, p, again[1].codes, likeness))).items():
+        for name, value in measure(replace(again[1], truth=_draw_alike(rng, p, again[1].codes, correlation))).items():
             draws[name].append(value)
     for name, value in found.metrics.items():
         drawn = np.array(draws[name])
@@ -254,13 +179,13 @@ def _resample(rng: np.random.Generator, sample: Sample) -> Sample:
 
 
 def _draw_alike(
-    rng: np.random.Generator, p: npt.NDArray[np.float64], codes: npt.NDArray[np.int64] | None, likeness: float
+    rng: np.random.Generator, p: npt.NDArray[np.float64], codes: npt.NDArray[np.int64] | None, correlation: float
 ) -> npt.NDArray[np.bool_]:
     """Draw labels that are equal in an entity with about the given correlation: some share one uniform number."""
     uniform = rng.random(len(p))
     if codes is not None:
         shared = rng.random(codes.max() + 1)[codes]
-        uniform = np.where(rng.random(len(p)) < likeness**0.5, shared, uniform)
+        uniform = np.where(rng.random(len(p)) < correlation**0.5, shared, uniform)
     return uniform < p
 
 
@@ -294,7 +219,7 @@ def test_intervals_hold_what_the_labels_show(entities: bool, shift: float) -> No
     assert {name for name, one in bias.items() if abs(one) > 0.4 and name != "calibration_error"} == set()
 
 
-def test_of_more_classes_and_of_a_regression_the_estimate_is_near_what_the_labels_show() -> None:
+def test_the_estimate_for_more_classes_and_for_a_regression_is_near_the_true_performance() -> None:
     rng = np.random.default_rng(8)
     scores, truth = draw_classes(rng, 4000)
     model = learn(KnownRows(scores[:2000], np.eye(4)[truth[:2000]], Units(2000), np.ones(2000), classes=True))
@@ -317,141 +242,6 @@ def test_of_more_classes_and_of_a_regression_the_estimate_is_near_what_the_label
     for name, (low, high) in found.intervals.items():
         assert low <= real[name] <= high, name
     assert found.metrics["mae"] > 1.3 * losses[:2000, 0].mean()
-
-
-def label(rng: np.random.Generator, batch: Sample, share: float) -> npt.NDArray[np.bool_]:
-    """Give labels to a share of the rows, to those with a low score more often."""
-    return rng.random(len(batch.score)) < np.clip(share * (0.3 + 2.2 * (1 - batch.score)), 0, 1)
-
-
-def fold_of(batch: Sample) -> npt.NDArray[np.int64]:
-    """Return the part of each row, the same for all rows of an entity."""
-    return (np.arange(len(batch.score)) if batch.codes is None else batch.codes) % FOLDS
-
-
-def correct(known: Sample, batch: Sample, labelled: npt.NDArray[np.bool_]) -> Estimates:
-    """Return the estimate with some labels."""
-    return correct_by_labels(batch.as_rows(), learn(known.as_known()), labelled, batch.outcomes, fold_of(batch))
-
-
-def test_labels_correct_an_estimate_where_the_concept_has_changed() -> None:
-    rng = np.random.default_rng(9)
-    known, batch = draw_rows(rng, 3000), draw_rows(rng, 4000, change=1.2)
-    labelled, real = label(rng, batch, 0.4), measure(batch)
-    blind, corrected = estimate_performance(batch.as_rows(), learn(known.as_known())), correct(known, batch, labelled)
-    assert corrected.method == "prediction-powered"
-    for name in ("accuracy", "recall", "log_loss", "precision", "calibration_error"):
-        low, high = corrected.intervals[name]
-        assert low <= real[name] <= high
-        assert not blind.intervals[name][0] <= real[name] <= blind.intervals[name][1]
-
-
-def test_labels_of_the_rows_with_low_scores_alone_would_mislead() -> None:
-    rng = np.random.default_rng(10)
-    known, batch = draw_rows(rng, 3000), draw_rows(rng, 4000)
-    labelled, real = label(rng, batch, 0.3), measure(batch)
-    kept = Sample(batch.score[labelled], batch.truth[labelled])
-    alone, corrected = measure(kept), correct(known, batch, labelled)
-    for name in ("recall", "accuracy"):
-        assert abs((corrected.metrics[name] or 0) - real[name]) < abs(alone[name] - real[name]) / 2
-
-
-def test_the_mean_of_a_corrected_estimate_is_that_of_the_published_formula() -> None:
-    """Angelopoulos et al. 2023: the mean of the guesses, plus the weighted mean of what they miss."""
-    rng = np.random.default_rng(11)
-    known, batch = draw_rows(rng, 2000), draw_rows(rng, 3000, change=0.5)
-    labelled = np.arange(3000) % 3 == 0  # as if at random, so that all labelled rows weigh about the same
-    guess = learn(known.as_known()).expect(batch.scores).outcomes[:, 1]
-    right, expected = batch.truth == (batch.score > 0.4), np.where(batch.score > 0.4, guess, 1 - guess)
-    by_formula = expected.mean() + (right[labelled] - expected[labelled]).mean()
-    assert correct(known, batch, labelled).metrics["accuracy"] == pytest.approx(by_formula, abs=0.004)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("share", "change"), [(0.1, 0.0), (0.1, -1.2), (0.3, 0.0)])
-def test_corrected_intervals_are_no_wider_than_those_of_the_labels_alone(share: float, change: float) -> None:
-    """Labels are given at random, so the labelled rows alone have right intervals too."""
-    widths: dict[str, list[float]] = {}
-    hits: dict[str, list[bool]] = {}
-    for seed in range(60):
-        rng = np.random.default_rng(2000 + seed)
-        known, batch = draw_rows(rng, 3000), draw_rows(rng, 2000, change=change)
-        labelled, real = rng.random(2000) < share, measure(batch)
-        found = correct(known, batch, labelled)
-        alone = Sample(batch.score[labelled], batch.truth[labelled])
-        cost = CostMatrix(true_positive=3, false_positive=-1, true_negative=0.5, false_negative=-4)
-        _, intervals, _ = measure_binary(
-            alone.truth, alone.score > 0.4, alone.score, names=("0", "1"), cost_matrix=cost, units=alone.units
-        )
-        for name, (low, high) in found.intervals.items():
-            hits.setdefault(name, []).append(low <= real[name] <= high)
-            # the average precision has that of the labels alone, with their weights
-            by_labels = name in ("average_precision", "calibration_error")
-            if not by_labels and not isinstance(of_labels := intervals[name], str):
-                widths.setdefault(name, []).append((high - low) / (of_labels[1] - of_labels[0]))
-    assert {name: np.mean(one) for name, one in widths.items() if np.mean(one) > 1.05} == {}
-    assert np.mean([np.mean(one) for one in widths.values()]) < 1
-    assert {name: np.mean(one) for name, one in hits.items() if np.mean(one) < 0.87} == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("entities", [False, True])
-def test_the_calibration_error_of_partly_labelled_rows_is_held_by_its_interval(entities: bool) -> None:
-    held = []
-    for seed in range(40):
-        rng = np.random.default_rng(3000 + seed)
-        known, batch = (draw_rows(rng, 2000, entities=entities, change=change) for change in (0.0, -1.2))
-        low, high = correct(known, batch, label(rng, batch, 0.3)).intervals["calibration_error"]
-        held.append(low <= measure(batch)["calibration_error"] <= high)
-    assert np.mean(held) > 0.88
-
-
-def test_where_few_rows_have_most_of_the_error_there_is_no_interval() -> None:
-    rng = np.random.default_rng(18)
-    assert count_degrees(rng.normal(size=50_000)) == pytest.approx(50_000, rel=0.1)
-    assert count_degrees(np.r_[np.zeros(10_000), 1.0, 1.0, 1.0, 1.0]) == pytest.approx(8, rel=0.01)
-    guesses = rng.normal(20, 3, 3000)
-    numbers = guesses + rng.normal(size=3000)
-    numbers[:3] += 300
-    known = losses_of(numbers, guesses)
-    model = learn(KnownRows(guesses[:, None], known, Units(3000), np.ones(3000), classes=False))
-    rows = Rows("regression", Predicted(guesses), guesses[:, None], Units(3000), GAINS)
-    found = estimate_performance(rows, model)
-    assert "few rows have most of the error" in found.interval_reasons["rmse"]
-    assert found.metrics["rmse"] == pytest.approx(known[:, 1].mean() ** 0.5, rel=0.2)
-    calm = learn(KnownRows(guesses[3:, None], known[3:], Units(2997), np.ones(2997), classes=False))
-    assert set(estimate_performance(rows, calm).intervals) == {"mae", "mse", "rmse", "rmsle", "mape"}
-
-
-def test_few_labels_correct_nothing() -> None:
-    batch = draw_rows(np.random.default_rng(12), 1000)
-    for labelled, enough in (
-        (np.arange(1000) < 50, False),
-        (np.arange(1000) < 900, True),
-        (np.ones(1000, bool), False),
-    ):
-        assert are_enough(labelled, batch.outcomes[labelled], batch.units, classes=True) is enough
-    one_class = np.where(batch.truth, False, np.arange(1000) < 900)
-    assert not are_enough(one_class, batch.outcomes[one_class], batch.units, classes=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("entities", [False, True])
-def test_labels_rarely_contradict_an_estimate_that_is_right_and_always_one_that_is_wrong(entities: bool) -> None:
-    wrong, missed = 0, 0
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        known = learn(draw_rows(rng, 1600, entities=entities).as_known())
-        for change in (0.0, 1.0):
-            batch = draw_rows(rng, 1600, entities=entities, change=change)
-            labelled = label(rng, batch, 0.4)
-            compared = compare_with_labels(batch.as_rows().take(labelled), known, batch.outcomes[labelled]).compared
-            contradicted = compared[0].p_value < 0.05
-            assert [one.p_value for one in compared] == sorted(one.p_value for one in compared)
-            wrong += contradicted and not change
-            missed += not contradicted and change > 0
-    assert wrong <= 7
-    assert missed == 0
 
 
 def test_weights_make_a_reference_stand_for_a_batch_whose_covariates_have_moved() -> None:

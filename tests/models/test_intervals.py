@@ -16,11 +16,7 @@ from engine.models.metrics.intervals import Units, wilson_interval
 from engine.models.metrics.regression import measure_regression
 from engine.spec.resources.models import CostMatrix
 
-
-class Nothing:
-    """A predictor for models whose rows are scored already."""
-
-    columns = ()
+from .scored_rows import NoPredictor, differentiate_by_row, draw_entities
 
 
 def of_binary(y, p, entity=None, confidence=0.95) -> Performance:
@@ -29,7 +25,7 @@ def of_binary(y, p, entity=None, confidence=0.95) -> Performance:
     scored = scored.with_columns(probability_0=1 - p, probability_1=p)
     if entity is not None:
         scored = scored.with_columns(pl.Series("card", entity))
-    model = FittedModel("m", "binary_classification", "y", ("x",), Nothing(), (0, 1), 1)
+    model = FittedModel("m", "binary_classification", "y", ("x",), NoPredictor(), (0, 1), 1)
     return measure_performance(model, scored, entity="card", confidence=confidence)
 
 
@@ -37,7 +33,7 @@ def of_numbers(y, p, entity=None) -> Performance:
     scored = pl.DataFrame({"y": np.asarray(y, dtype=float), "prediction": np.asarray(p, dtype=float)})
     if entity is not None:
         scored = scored.with_columns(pl.Series("card", entity))
-    return measure_performance(FittedModel("m", "regression", "y", ("x",), Nothing()), scored, entity="card")
+    return measure_performance(FittedModel("m", "regression", "y", ("x",), NoPredictor()), scored, entity="card")
 
 
 def kernel(a: float, b: float) -> float:
@@ -149,12 +145,6 @@ def test_means_have_the_interval_of_a_t_test_on_the_log_scale(entities) -> None:
     assert found.intervals["rmse"] == pytest.approx((math.sqrt(low), math.sqrt(high)))
 
 
-def derivative_by_row(measure, n: int) -> np.ndarray:
-    """The influence of each row: what a little more weight on it changes, by repeating all rows 2000 times but one."""
-    whole = measure(np.full(n, 2000))
-    return np.array([(measure(np.full(n, 2000) + (np.arange(n) == i)) - whole) * 2000 * n for i in range(n)])
-
-
 @pytest.mark.parametrize("name", ["average_precision", "mcc", "f1_weighted", "precision_weighted", "roc_auc_weighted"])
 def test_influences_are_derivatives(name: str) -> None:
     random = np.random.default_rng(4)
@@ -169,7 +159,7 @@ def test_influences_are_derivatives(name: str) -> None:
             return of_plain_binary(y[rows] == 1, p[:, 1])[0][name]
         return measure_multiclass(y[rows], p.argmax(axis=1), p, list("abc"), Units(len(rows)))[0][name]
 
-    error = math.sqrt(n / (n - 1) * (derivative_by_row(measure, n) ** 2).sum()) / n
+    error = math.sqrt(n / (n - 1) * (differentiate_by_row(measure, n, 2000) ** 2).sum()) / n
     value = measure(np.ones(n, dtype=int))
     if k == 2:
         intervals = of_plain_binary(y == 1, probabilities[:, 1])[1]
@@ -184,11 +174,6 @@ def test_influences_are_derivatives(name: str) -> None:
 def of_plain_binary(y, p, codes=None):
     units = Units(len(y), 0.95, codes)
     return measure_binary(y, p >= 0.5, p, names=("0", "1"), cost_matrix=CostMatrix(), units=units)
-
-
-def draw_entities(random, n):
-    """Numbers of entities of 4 rows on average, of very different sizes."""
-    return np.unique(np.repeat(np.arange(n), random.geometric(0.25, n))[:n], return_inverse=True)[1]
 
 
 def draw_binary(random, n, codes):

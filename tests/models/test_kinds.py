@@ -1,7 +1,6 @@
-"""The kinds that are not trained here: a .skops file, columns already there, a user's function. Through real specs."""
+"""Models of .skops files and of columns that are there already, through real specs, and what identifies them."""
 
 import pickle
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.svm import LinearSVC
 
-from engine import spec
 from engine.data import InMemoryFileHashes, Table
 from engine.errors import ModelError
 from engine.models import (
@@ -29,52 +27,13 @@ from engine.models import (
 )
 from engine.spec.resources.models import TrainModel
 
-FRAME = pl.DataFrame(
-    {
-        "amount": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] * 20,
-        "shop": ["a", "a", "b", "b", "c", "c"] * 20,
-        "fraud": [0, 0, 0, 1, 1, 1] * 20,
-        "p": [0.1, 0.4, 0.2, 0.6, 0.9, 0.8] * 20,
-    }
-)
-
-
-def project(folder: Path, model: str) -> spec.ProjectSpec:
-    text = f"""
-version: 1
-project: kinds
-connections:
-  store: {{path_}}
-datasets:
-  batch: {{path: batch.parquet}}
-models:
-  m:
-{textwrap.indent(textwrap.dedent(model).strip(), "    ")}
-"""
-    text = text.replace("{path_}", "{kind: file, root: files}")
-    path = folder / "spec.yaml"
-    path.write_text(text)
-    return spec.load(path)
-
-
-def scored(folder: Path, model: str, frame: pl.DataFrame = FRAME, keep: tuple[str, ...] = ("fraud",)) -> pl.DataFrame:
-    return score_frame(
-        load_model(project(folder, model), "m", Table("batch", frame.lazy(), "0" * 32)), frame.lazy(), keep
-    )
-
+from .scored_project import FRAME, PYTHON, project, scored
 
 SKOPS = """
     kind: skops
     task: binary_classification
     target: fraud
     path: model.skops
-"""
-PYTHON = """
-    kind: python
-    task: {task}
-    target: fraud
-    function: "scoring:score"
-    features: {{include: [amount]}}
 """
 
 
@@ -251,85 +210,9 @@ def test_an_estimator_fitted_with_the_target_as_a_feature_is_refused(tmp_path):
         ("probability: {0: p, 1: p}", "the probabilities of row 1 add up to 0.2, not to 1"),
     ],
 )
-def test_columns_that_are_no_scores_are_refused(tmp_path, what, said):
+def test_columns_that_are_not_scores_are_refused(tmp_path, what, said):
     with pytest.raises(ModelError, match=said):
         scored(tmp_path, SCORED.format(what=what))
-
-
-def python(folder: Path, body: str, task: str = "binary_classification", more: str = "") -> pl.DataFrame:
-    (folder / "scoring.py").write_text("import numpy as np\nimport polars as pl\n\n\n" + textwrap.dedent(body))
-    return scored(folder, PYTHON.format(task=task) + more)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "(frame['amount'] > 3).cast(pl.Int64)",
-        "(frame['amount'] > 3)",
-        "(frame['amount'] > 3).to_numpy()",
-        "['1' if x > 3 else '0' for x in frame['amount']]",
-        "frame.select(prediction=(pl.col('amount') > 3).cast(pl.Int8))",
-        "frame.select(anything=(pl.col('amount') > 3).cast(pl.Int8))",
-        "(frame['amount'] > 3).cast(pl.Float64)",
-        "{'probability': frame['amount'] / 6 - 0.05}",
-        "{0: 1 - (frame['amount'] > 3).cast(pl.Int8), 1: frame['amount'] > 3}",
-        "np.column_stack([frame['amount'] <= 3, frame['amount'] > 3]).astype(float)",
-    ],
-)
-def test_a_function_may_answer_in_any_of_these_ways(tmp_path, answer):
-    found = python(tmp_path, f"def score(frame):\n    return {answer}\n")
-    assert found["prediction"].to_list() == FRAME["fraud"].to_list()
-
-
-def test_a_function_gets_its_features_and_arguments(tmp_path):
-    found = python(
-        tmp_path,
-        "def score(frame, scale):\n    assert frame.columns == ['amount']\n    return frame['amount'] * scale\n",
-        "regression",
-        "    arguments: {scale: 0.5}\n",
-    )
-    assert (found["prediction"] == FRAME["amount"] / 2).all()
-
-
-def test_a_function_of_several_classes(tmp_path):
-    frame = FRAME.with_columns(fraud=pl.Series(["x", "y", "z"] * 40))
-    (tmp_path / "scoring.py").write_text(
-        "def score(frame):\n    x = frame['amount']\n    return {'z': 0 * x, 'x': 0 * x + 1, 'y': 0 * x}\n"
-    )
-    declared = PYTHON.format(task="multiclass_classification")
-    found = scored(tmp_path, declared, frame)
-    assert set(found["prediction"]) == {"x"}
-    assert (found["probability_0"] == 1).all()
-    (tmp_path / "scoring.py").write_text("def score(frame):\n    return ['unheard'] * len(frame)\n")
-    assert set(scored(tmp_path, declared, frame)["prediction"]) == {"unheard"}
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("return frame['amount'].head(3) / 10", "model m: scoring:score: probability holds 3 values for 120 rows"),
-        ("return None", "returned NoneType; it must return a polars Series"),
-        ("return ['yes'] * len(frame)", "row 1 is predicted 'yes', which is not one of the classes 0, 1"),
-        ("return frame['amount']", r"probability of row 2 is 2; a probability must be between 0 and 1"),
-        (
-            "return {'a': frame['amount'], 'b': frame['amount']}",
-            "got a, b; needed are the probabilities of the classes 0, 1",
-        ),
-        ("return np.zeros((len(frame), 3))", "returned an array of 3 columns, but there are 2 classes"),
-        ("return 1 / 0", r"scoring:score failed: .*scoring\.py:6: ZeroDivisionError: division by zero"),
-    ],
-)
-def test_an_answer_that_is_wrong_names_function_row_and_line(tmp_path, body, said):
-    with pytest.raises(ModelError, match=said):
-        python(tmp_path, f"def score(frame):\n    {body}\n")
-
-
-def test_a_function_that_is_not_there(tmp_path):
-    with pytest.raises(ModelError, match=r"model m: .*has no function 'score'; did you mean 'scores'"):
-        python(tmp_path, "def scores(frame):\n    return frame\n")
-    (tmp_path / "scoring.py").unlink()
-    with pytest.raises(ModelError, match="there is no module 'scoring'"):
-        scored(tmp_path, PYTHON.format(task="regression"))
 
 
 def test_a_trained_model_that_is_not_trained_yet(tmp_path):
@@ -342,7 +225,7 @@ def trained(**more: object) -> TrainModel:
     return TrainModel.model_validate({"task": "binary_classification", "target": "y", "dataset": "d"} | more)
 
 
-def test_what_changes_the_fit_and_what_does_not():
+def test_settings_that_change_the_fit_and_settings_that_do_not():
     data = Table("d", FRAME.lazy(), "a" * 32, entity="shop")
     first = fingerprint_fit(trained(), data)
     assert len(first) == 32

@@ -18,15 +18,11 @@ from engine.models.metrics.classification import count_by_threshold
 from engine.spec.metrics import catalogue
 from engine.spec.resources.models import CostMatrix
 
-
-class Nothing:
-    """A predictor for models whose rows are scored already."""
-
-    columns = ()
+from .scored_rows import NoPredictor
 
 
 def model(task, classes=(), positive=None):
-    return FittedModel("m", task, "y", ("x",), Nothing(), tuple(classes), positive)
+    return FittedModel("m", task, "y", ("x",), NoPredictor(), tuple(classes), positive)
 
 
 def of_binary(truth, probability, threshold=0.5, cost=None) -> Performance:
@@ -238,7 +234,7 @@ def test_gains_are_the_cost_matrix_s():
     assert found.metrics["cost_matrix_gain"] == pytest.approx((10 - 3 + 1 - 7) / 4)
 
 
-def test_without_labels_every_metric_says_so():
+def test_every_metric_of_a_batch_without_labels_says_so():
     for scored in (
         pl.DataFrame({"prediction": [1, 0], "probability_0": [0.1, 0.9], "probability_1": [0.9, 0.1]}),
         pl.DataFrame({"y": [None, None], "prediction": [1, 0]}),
@@ -251,7 +247,7 @@ def test_without_labels_every_metric_says_so():
         assert found.labelled_share == 0
 
 
-def test_without_rows_nothing_is_measured_and_labels_are_not_what_is_missing():
+def test_a_batch_without_rows_is_not_measured_and_not_said_to_lack_labels():
     found = measure_performance(model("binary_classification", (0, 1), 1), pl.DataFrame({"y": [], "prediction": []}))
     assert set(found.reasons.values()) == {"there are no rows"}
     assert (found.unlabelled, found.labelled_share, found.prediction_missing_share) == (False, None, None)
@@ -326,7 +322,7 @@ def test_labels_of_another_type_are_the_same_classes():
         assert measure_performance(model("binary_classification", (0, 1), 1), scored).metrics == expected
 
 
-def test_numbers_of_a_regression_may_be_text_and_what_is_no_number_is_named():
+def test_numbers_of_a_regression_may_be_text_and_a_text_that_is_not_a_number_is_named():
     written = pl.DataFrame({"y": ["1", "2.5", None], "prediction": [1.0, 2.0, 3.0]})
     assert measure_performance(model("regression"), written).metrics["mae"] == 0.25
     found = measure_performance(model("regression"), written.with_columns(y=pl.Series(["1", "n/k", None])))

@@ -206,7 +206,8 @@ def test_unseen_categories_missing_values_and_infinities_are_scored():
 def test_infinite_numbers_are_trained_on():
     frame = rows().with_columns(amount=pl.when(pl.col("age") > 85).then(float("inf")).otherwise("amount"))
     for algorithm in ("hist_gradient_boosting", "decision_tree", "logistic_regression"):
-        train_model("m", spec(algorithm=algorithm), table(frame))
+        model = train_model("m", spec(algorithm=algorithm), table(frame)).model
+        assert model.score(frame)["probability_1"].is_between(0, 1).all()
 
 
 def test_more_categories_than_boosting_takes_share_one_code():

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx2
 
-from ..server.asked_node import AskedNode  # noqa: TID252 - one way to start a node for all tests
-from .node_server import describe_update, make_archive, wait_for
+from ..server.asked_node import AskedNode
+from ..waiting import wait_for
+from .node_server import describe_update, make_archive
 
 JSON = {"content-type": "application/json"}
 UNKNOWN_EVALUATION = "20260101T000000-unknown"

@@ -14,14 +14,16 @@ import httpx2
 from engine.spec import load
 from engine.store.node import Node
 
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
-from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
+from ..deployments.deployed import make_bundle
+from ..service.served import Served
 
 SPEC = """
 version: 1
 project: tiny
 connections: {{local: {{root: here}}}}
-datasets: {{rows: {{connection: local, path: rows.csv}}}}
+datasets:
+  rows: {{connection: local, path: rows.csv}}
+  few: {{connection: local, path: rows.csv, checks: {{many rows: {{metric: row_count, min: 1000}}}}}}
 secrets: {{factory_token: {{env: FACTORY_TOKEN}}, greeting: {{env: GREETING, optional: true}}}}
 channels: {{told: {{kind: file, path: outbox}}}}
 variables: {{place: nowhere}}
@@ -31,6 +33,7 @@ scenarios:
       - {{name: call, kind: python, function: "mine:{function}"}}
       - {{name: build, kind: build, target: rows}}
       - {{name: tell, kind: send_message, channel: told, subject: "from ${{place}}", message: "rows are built"}}
+  judge: {{steps: [{{name: look, kind: run_checks, target: few}}]}}
 infrastructures: {{factory: {{kind: node, url: "{url}", token: "${{secret.factory_token}}"}}}}
 deployments:
   production: {{infrastructure: factory, bundle: v3, health: {{run: [probe], within: 120s}}}}

@@ -14,10 +14,12 @@ from typing import Any
 from engine.bundles.archive_checks import verify_archive
 from engine.store.node import Node
 
-from ..deployments.deployed import check_infrastructure  # noqa: TID252 - what must hold of any infrastructure
-from ..server.asked_node import AskedNode  # noqa: TID252 - one way to start a node for all tests
-from ..service.served import Served, is_alive, list_descendants  # noqa: TID252 - one way to start a server
-from .node_server import describe_update, make_archive, wait_for
+from ..deployments.deployed import check_infrastructure
+from ..processes import is_alive, list_descendants
+from ..server.asked_node import AskedNode
+from ..service.served import Served
+from ..waiting import wait_for
+from .node_server import describe_update, make_archive
 
 PRODUCTION = "/v1/deployments/production"
 STARTING_SECONDS = 600.0

@@ -2,8 +2,7 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ from engine.spec import load
 from engine.spec.reading.node_file import load_node
 from engine.store.node import Node
 
-from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make bundles for all tests
+from ..deployments.deployed import make_bundle, write_spec
+from ..waiting import wait_for
 
 PATIENCE = 300.0
 
@@ -85,15 +85,6 @@ class NodeServer:
 def _read_ended(client: httpx2.Client, operation: str) -> dict[str, Any] | None:
     found: dict[str, Any] = client.get(f"/v1/operations/{operation}").json()
     return found if found["ended"] else None
-
-
-def wait_for(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not come within {seconds} s")
 
 
 @contextmanager

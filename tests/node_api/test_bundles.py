@@ -12,7 +12,8 @@ import pytest
 from engine.server.node_api import bundles
 from engine.service.deployments.node import folder as node_folder
 
-from .node_server import NodeServer, make_archive, serve_node, wait_for
+from ..waiting import wait_for
+from .node_server import NodeServer, make_archive, serve_node
 
 
 def list_files(served: NodeServer) -> list[str]:
@@ -90,7 +91,7 @@ def test_a_bundle_that_is_too_large_is_refused_before_it_comes(served: NodeServe
     connection.close()
 
 
-def test_a_full_disk_is_told(
+def test_a_full_disk_is_reported(
     served: NodeServer, client: httpx2.Client, bundle: tuple[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_folder, "SPARE_BYTES", 1 << 60)

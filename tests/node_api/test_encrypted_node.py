@@ -6,8 +6,8 @@ from engine.errors import EngineError
 from engine.service.deployments.deployment_list import describe_deployment
 from engine.spec import load
 
-from ..server.asked_node import AskedNode  # noqa: TID252 - one way to start a node for all tests
-from ..server.certificates import make_certificate  # noqa: TID252 - one way to make certificates for all tests
+from ..server.asked_node import AskedNode
+from ..server.certificates import make_certificate
 
 SPEC = """
 version: 1

@@ -20,10 +20,10 @@ from engine.server.tokens import NodeTokens
 from engine.service.served_node import ServedNode
 from engine.store.node import Node
 
-from ..server.asked_node import write_node  # noqa: TID252 - one way to start a node for all tests
-from ..server.small_server import SmallServer  # noqa: TID252 - one server in small for all tests
-from ..server.small_server import write_spec as write_small_spec  # noqa: TID252
-from ..service.served import wait_until  # noqa: TID252 - one way to wait for a server
+from ..server.asked_node import write_node
+from ..server.small_server import SmallServer
+from ..server.small_server import write_spec as write_small_spec
+from ..service.served import wait_until
 from .asked_target import ENDPOINTS, JSON, LISTED, Target
 from .node_server import describe_update
 
@@ -151,7 +151,7 @@ WITHOUT_TOKEN = ("no kind", "another kind", "in a cookie", "in another header", 
 
 
 @pytest.mark.slow
-def test_without_a_token_that_counts_no_endpoint_does_or_tells_anything(target: Target) -> None:
+def test_no_endpoint_does_or_shows_anything_without_a_valid_token(target: Target) -> None:
     before = target.describe_all()
     wrong = list_wrong_credentials(target)
     said: dict[str, set[str]] = {}
@@ -273,7 +273,7 @@ def check_key(target: Target, path: str, body: Any, first: httpx2.Response, head
 
 
 @pytest.mark.slow
-def test_of_several_deployers_who_have_seen_the_same_revision_one_wins(target: Target) -> None:
+def test_one_of_several_deployers_who_have_seen_the_same_revision_wins(target: Target) -> None:
     seen = target.active
     newest = len(target.send("viewer", "GET", f"{LISTED}/operations").json()["operations"])
     asked: list[tuple[str, Any]] = [

@@ -11,9 +11,10 @@ import pytest
 from engine.spec.revisions.revision_file import find_node_path
 from engine.store.node import Node, OperationRow, OperationState
 
-from ..deployments.deployed import check_infrastructure  # noqa: TID252 - what must hold of any infrastructure
+from ..deployments.deployed import check_infrastructure
+from ..waiting import wait_for
 from .design import Design, design_tiny
-from .node_server import find_processes, wait_for
+from .node_server import find_processes
 
 pytestmark = pytest.mark.slow
 

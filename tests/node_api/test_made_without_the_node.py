@@ -12,9 +12,9 @@ from engine.spec import load
 from engine.spec.revisions.revision_file import find_node_path
 from engine.store.node import Node, OperationState
 
-from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make bundles for all tests
-from ..service.served import Served, wait_until  # noqa: TID252 - one way to serve for all tests
-from .node_server import wait_for
+from ..deployments.deployed import make_bundle, write_spec
+from ..service.served import Served, wait_until
+from ..waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

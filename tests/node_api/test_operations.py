@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ..deployments.deployed import check_infrastructure  # noqa: TID252 - what must hold of any infrastructure
+from ..deployments.deployed import check_infrastructure
 from .node_server import (
     NodeServer,
     describe_update,
@@ -86,7 +86,7 @@ def test_deploying_rolling_back_and_switching_off(tmp_path: Path, served: NodeSe
 
 
 @pytest.mark.slow
-def test_of_two_deployers_at_once_one_is_refused(tmp_path: Path, served: NodeServer) -> None:
+def test_one_of_two_deployers_at_once_is_refused(tmp_path: Path, served: NodeServer) -> None:
     with served.connect() as client:
         first, second = (bring(client, make_archive(tmp_path / name, name)) for name in ("v1", "v2"))
     answers: list[httpx2.Response] = []
@@ -156,7 +156,7 @@ def test_a_request_whose_connection_was_cut_is_made_again_and_done_once(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("point", "state"), [("LAID_DOWN", "FAILED"), ("moved", "HEALTHY"), ("ACTIVE", "HEALTHY")])
-def test_a_killed_process_is_concluded_at_once_and_told(tmp_path: Path, point: str, state: str) -> None:
+def test_a_killed_process_is_concluded_at_once_and_reported(tmp_path: Path, point: str, state: str) -> None:
     with serve_node(tmp_path, program=name_program(point)) as served, served.connect() as client:
         bundle = bring(client, make_archive(tmp_path / "v1"))
         done = deploy(served, client, describe_update(bundle, None, now=True))

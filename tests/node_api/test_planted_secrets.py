@@ -21,10 +21,10 @@ import pytest
 
 from engine.spec import load
 
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
-from ..server.asked_node import AskedNode  # noqa: TID252 - one way to start a node for all tests
-from ..service.served import list_descendants  # noqa: TID252 - one way to look at processes
-from .node_server import wait_for
+from ..deployments.deployed import make_bundle
+from ..processes import list_descendants
+from ..server.asked_node import AskedNode
+from ..waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -16,15 +16,16 @@ import pytest
 import engine
 from engine.store.node import Node
 
-from ..deployments.evaluated import (  # noqa: TID252 - one project that evaluates for all tests of pulling
-    call,
+from ..command_line import call_engine
+from ..deployments.evaluated import (
     dump,
     list_rows,
     read_files,
     write_days,
     write_project,
 )
-from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
+from ..service.served import Served
+from ..waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a busy machine, a process takes ten seconds to start
 
@@ -61,7 +62,7 @@ class Design:
 
     def evaluate(self, day: int) -> None:
         arguments = ["run", "spec.yaml", "monitor", "--on", "distant", "--var", f"day=2026-03-{day:02}"]
-        run = call(self.here, *arguments, FACTORY_TOKEN=self.tokens["deployer"])
+        run = call_engine(self.here, *arguments, FACTORY_TOKEN=self.tokens["deployer"])
         assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -143,6 +144,12 @@ def test_the_api_gives_a_page_at_a_time_and_nothing_but_evaluations(design: Desi
         assert httpx2.get(prefix, headers={"authorization": f"Bearer {token}"}, trust_env=False).status_code == 401
 
 
+def has_connection(pid: int) -> bool:
+    with suppress(OSError):  # what was open is closed
+        return any(str(one.readlink()).startswith("socket:") for one in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
 def test_a_pull_that_is_interrupted_by_the_node_or_by_who_pulls_ends_in_words(design: Design, tmp_path: Path) -> None:
     spec = write_project(tmp_path, design.url)
     environ = {**os.environ, "FACTORY_TOKEN": design.tokens["viewer"]}
@@ -151,10 +158,10 @@ def test_a_pull_that_is_interrupted_by_the_node_or_by_who_pulls_ends_in_words(de
     )
     design.server.process.send_signal(signal.SIGSTOP)
     try:
-        time.sleep(20)
+        wait_for(lambda: has_connection(pull.pid), "the connection of the pull")
         pull.send_signal(signal.SIGINT)
         _, told = pull.communicate(timeout=60)
     finally:
         design.server.process.send_signal(signal.SIGCONT)
     assert (pull.returncode, told) == (130, "engine: interrupted\n")
-    assert call(tmp_path, "pull", "spec.yaml", "distant", FACTORY_TOKEN=design.tokens["viewer"]).returncode == 0
+    assert call_engine(tmp_path, "pull", "spec.yaml", "distant", FACTORY_TOKEN=design.tokens["viewer"]).returncode == 0

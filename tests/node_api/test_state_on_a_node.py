@@ -8,8 +8,8 @@ import pytest
 from engine.errors import SpecError
 from engine.spec import load
 
-from ..databases.postgres_server import Database  # noqa: TID252 - one server of databases for all tests
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
+from ..databases.postgres_server import Database
+from ..deployments.deployed import make_bundle
 from .design import MODULE, NODE, SPEC, design_tiny
 
 RESULTS = 'results: {kind: postgresql, url: "${secret.results}"}'

@@ -11,9 +11,9 @@ import pytest
 
 from engine.spec import load
 
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
+from ..deployments.deployed import make_bundle
+from ..waiting import wait_for
 from .design import SPEC, Design, design_tiny
-from .node_server import wait_for
 
 pytestmark = pytest.mark.slow
 

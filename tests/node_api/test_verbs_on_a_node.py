@@ -11,9 +11,9 @@ import pytest
 
 from engine.spec import load
 
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
+from ..deployments.deployed import make_bundle
+from ..waiting import wait_for
 from .design import MODULE, SPEC, Design, design_tiny
-from .node_server import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -158,7 +158,7 @@ def test_what_is_done_on_the_node_and_what_is_not(design: Design) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_run_that_hangs_is_ended_at_the_limit_of_the_node_and_told(design: Design) -> None:
+def test_a_run_that_hangs_is_ended_at_the_limit_of_the_node_and_reported(design: Design) -> None:
     file = design.there / "node.yaml"
     file.write_text(f"{file.read_text()}limits: {{longest_run: 4s}}\n")
     run = start_hanging(design)

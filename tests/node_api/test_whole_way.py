@@ -17,7 +17,7 @@ def design(tmp_path: Path) -> Iterator[Design]:
         yield made
 
 
-def test_a_project_is_deployed_to_a_node_runs_there_and_goes_back(design: Design) -> None:
+def test_a_project_is_deployed_to_a_node_runs_there_and_is_rolled_back(design: Design) -> None:
     planned = design.engine("deploy", "spec.yaml", "production", "--plan")
     assert planned.returncode == 0, planned.stderr
     weak = design.engine("deploy", "spec.yaml", "production", token="viewer")
@@ -42,6 +42,12 @@ def test_a_project_is_deployed_to_a_node_runs_there_and_goes_back(design: Design
     (found,) = json.loads(status.stdout)
     assert (found["deployment"]["state"], found["execution"]["state"]) == ("HEALTHY", "OK"), found
 
+    judged = design.engine("run", "spec.yaml", "judge", "--on", "production")
+    assert judged.returncode == 1, judged.stdout + judged.stderr  # as a run here, whose check is ERROR
+    assert design.engine("run", "spec.yaml", "judge", "--on", "production", "--fail-on", "never").returncode == 0
+    told = design.server.wait_for("run", holds=lambda one: one["scenario"] == "judge")
+    assert told["text"].endswith("look: by what its checks found"), told
+
     broken = design.engine("deploy", "spec.yaml", "production", "--bundle", "v4")
     assert broken.returncode == 3, broken.stdout + broken.stderr
     assert "ROLLED_BACK" in broken.stdout
@@ -61,7 +67,7 @@ def test_a_project_is_deployed_to_a_node_runs_there_and_goes_back(design: Design
             assert not any(token.encode()[-43:] in content for token in design.tokens.values()), path
 
 
-def test_a_node_that_is_down_is_told_and_nothing_is_lost(design: Design) -> None:
+def test_a_node_that_is_down_is_reported_and_nothing_is_lost(design: Design) -> None:
     assert design.engine("deploy", "spec.yaml", "production", "--now").returncode == 0
     design.stop()
     for arguments in (["status", "spec.yaml"], ["deployments", "spec.yaml"], ["rollback", "spec.yaml", "production"]):

@@ -3,22 +3,18 @@
 import json
 import re
 from collections.abc import Iterator
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 
 import polars as pl
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from engine.store import Store
 
-from ..databases.card_fraud_tables import load_tables, make_tables, write_project_text  # noqa: TID252 - one project
-from ..databases.postgres_server import Database  # noqa: TID252 - one server of databases for all tests
-from ..notifications.conftest import free_port  # noqa: TID252 - one way to find a port
-from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
+from ..databases.card_fraud_tables import load_tables, make_tables, write_project_text
+from ..databases.postgres_server import Database
+from ..mailboxes import Mailbox, read_text
+from ..waiting import wait_for
 from .design import Design
-from .node_server import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -37,34 +33,14 @@ QUARTER = {"quarter": "Q3 2017", "period_start": "2017-07-01", "period_end": "20
 MONITOR = "/v1/deployments/production/scenarios/Data%20drift%20monitor/runs"
 
 
-class Inbox:
-    """A mail server that keeps what it takes."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
-        mail = message_from_bytes(envelope.content or b"", policy=policy.default)
-        assert isinstance(mail, EmailMessage)
-        self.mails.append(mail)
-        return "250 taken"
-
-
 @pytest.fixture
-def inbox() -> Iterator[tuple[Inbox, int]]:
-    box, port = Inbox(), free_port()
-    controller = MailServer(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield box, port
-    controller.stop()
-
-
-@pytest.fixture
-def design(tmp_path: Path, database: Database, inbox: tuple[Inbox, int]) -> Iterator[Design]:
+def design(tmp_path: Path, database: Database, mailbox: Mailbox) -> Iterator[Design]:
     tables = make_tables()
     load_tables(tables, database)
     made = Design(
-        tmp_path, NODE, {"WAREHOUSE_OF_THE_NODE": database.url(), "MAIL_OF_THE_NODE": f"smtp://127.0.0.1:{inbox[1]}"}
+        tmp_path,
+        NODE,
+        {"WAREHOUSE_OF_THE_NODE": database.url(), "MAIL_OF_THE_NODE": f"smtp://127.0.0.1:{mailbox.port}"},
     )
     try:
         file = made.there / "node.yaml"  # links in mails lead to where it answers
@@ -109,7 +85,7 @@ def get_active(design: Design) -> tuple[str, str]:
 
 
 @pytest.mark.timeout(1800)
-def test_the_project_of_the_readme_on_a_node(design: Design, inbox: tuple[Inbox, int], database: Database) -> None:
+def test_the_project_of_the_readme_on_a_node(design: Design, mailbox: Mailbox, database: Database) -> None:
     write_spec(design, "v3")
     command(design, "bundle", "create", "spec.yaml", "v3")
     database.execute("DELETE FROM transactions WHERE purchase_date >= DATE '2017-12-01'")  # so it is not the bundle's
@@ -122,11 +98,9 @@ def test_the_project_of_the_readme_on_a_node(design: Design, inbox: tuple[Inbox,
     assert asked.status_code == 202, asked.text
     fire = f"/v1/deployments/production/fires/{asked.json()['fire']['number']}"
     run = wait_for(lambda: design.ask(fire).json()["run"], "the run", 400)
-    mails = wait_for(lambda: [one for one in inbox[0].mails if run in one.as_string()], "the mail", 400)
+    mails = wait_for(lambda: [one for one in mailbox.mails if run in one.as_string()], "the mail", 400)
     assert mails[0]["Subject"] == 'DSS scenario "Data drift monitor" issued a warning'
-    body = mails[0].get_body(("plain",))
-    assert body is not None
-    (link,) = re.findall(r"https?://\S+", body.get_content())
+    (link,) = re.findall(r"https?://\S+", read_text(mails[0]))
     assert link == f"{design.url}/runs/{run}"
     opened = design.ask(link)
     assert opened.status_code == 200

@@ -10,7 +10,6 @@ import ipaddress
 import json
 import logging
 import resource
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -27,15 +26,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from engine.store import Store
+
+from ..clocks import Clock
+from ..ports import find_free_port
 from .mail_server import MailServer
+from .office import Office
 
 USER, PASSWORD = "monitor@example.com", "p@ss/w:rd?#é%"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -50,7 +48,7 @@ class Inbox:
     password: str = PASSWORD
     logins: list[str] = field(default_factory=list)
 
-    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address in self.refuse:
@@ -58,7 +56,7 @@ class Inbox:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.hang:
             await asyncio.sleep(5)
         if self.answer_data:
@@ -162,7 +160,7 @@ class Servers:
         largest: int | None = None,
     ) -> Inbox:
         """Start a server that takes mails of at most `largest` bytes."""
-        inbox = Inbox(port or free_port())
+        inbox = Inbox(port or find_free_port())
         settings: dict[str, Any] = {} if largest is None else {"data_size_limit": largest}
         if tls == "implicit":
             settings |= {"ssl_context": self._certificates.context}
@@ -310,7 +308,7 @@ scenarios:
           ${warningsEventsSummary}
           You can find the attached scenario log or view the scenario run here: ${scenarioRunURL}
         attach: [scenario_log]
-"""  # noqa: RUF001  (typographic on purpose)
+"""
 
 
 @pytest.fixture
@@ -318,3 +316,10 @@ def spec_file(tmp_path: Path) -> Path:
     path = tmp_path / "card_fraud.yaml"
     path.write_text(SPEC, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def office(spec_file: Path, tmp_path: Path) -> Iterator[Office]:
+    clock = Clock(datetime.datetime(2026, 11, 23, 1, 38, tzinfo=datetime.UTC))
+    with Store.open(tmp_path / ".engine", now=clock) as store:
+        yield Office(spec_file, store, clock)

@@ -26,9 +26,6 @@ from engine.store import Attachment, OutboxMessage
 
 from .conftest import limit_files
 
-# apprise loads all its services at the first use.
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-
 MESSAGE = OutboxMessage(
     id="20261123-013800-123456-7f3a9c1b",
     run=None,
@@ -89,7 +86,7 @@ def test_whether_files_are_taken_depends_on_the_mode_too(url, taken):
     assert apprise.takes_files(load_service(url)) is taken
 
 
-def test_a_refusal_is_told_in_the_services_words_without_the_token(webhook, root_log, capfd):
+def test_a_refusal_is_reported_in_the_services_words_without_the_token(webhook, root_log, capfd):
     webhook.status, webhook.words = 404, "no channel C42 for Zq7token"
     with pytest.raises(DeliveryError) as caught:
         send(f"json://Zq7user:Zq7pass@127.0.0.1:{webhook.port}/Zq7token")
@@ -133,7 +130,7 @@ def test_a_service_that_opens_the_file_by_its_path_gets_it(webhook):
     assert b"a\n1\n" in post["body"]
 
 
-def test_files_for_which_there_is_no_room_are_told_and_the_message_is_tried_again(webhook):
+def test_files_without_room_on_the_disk_are_reported_and_the_message_is_tried_again(webhook):
     words = r"^there is no room for the attached files: File too large$"
     with limit_files(), pytest.raises(DeliveryError, match=words) as caught:
         send(f"json://127.0.0.1:{webhook.port}/alerts")

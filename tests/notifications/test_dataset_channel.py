@@ -78,7 +78,7 @@ def test_the_columns_of_csv_and_the_keys_of_ndjson(tmp_path: Path) -> None:
     assert dict(zip(header, row, strict=True)) == plain | {"subject": '\'=HYPERLINK("http://x")'}
 
 
-@pytest.mark.parametrize("start", ["=1", "+cmd", "-cmd", "@x", "\t=1", "\r=1", "＝1"])  # noqa: RUF001
+@pytest.mark.parametrize("start", ["=1", "+cmd", "-cmd", "@x", "\t=1", "\r=1", "＝1"])
 def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     send(tmp_path, "a.csv", dataclasses.replace(MESSAGE, subject=f"{start}+1", text=f"{start}x"))
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
@@ -125,7 +125,7 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, name: str, conten
     assert (tmp_path / name).read_bytes() == content
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DeliveryError, match=r"^cannot write file/a\.csv: "):
         send(tmp_path, "file/a.csv")

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from engine.service.deliveries.heartbeat import Heartbeat
 from engine.service.project_threads import HeartbeatOptions, ProjectThreads
 from engine.spec import ProjectSpec, load
 from engine.store import Store
+
+from ..waiting import wait_for
 
 EVERY = timedelta(seconds=0.2)
 
@@ -30,19 +32,12 @@ def declare(folder: Path, channel: str) -> ProjectSpec:
     return load(path, environ={})
 
 
-def wait(until: Callable[[], object]) -> None:
-    ends = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-
-
 def test_a_heartbeat_comes_at_regular_times_until_the_server_stops(tmp_path, store, webhook):
     project = declare(tmp_path, f"{{kind: webhook, url: 'http://127.0.0.1:{webhook.port}/ping'}}")
     events: list[DeliveryEvent] = []
     heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: "", tell=events.append)
     heartbeat.start()
-    wait(lambda: len(webhook.posts) >= 3)
+    wait_for(lambda: len(webhook.posts) >= 3, "the heartbeats")
     heartbeat.stop(5)
     count = len(webhook.posts)
     time.sleep(3 * EVERY.total_seconds())
@@ -63,7 +58,7 @@ def test_a_channel_that_a_reload_declares_gets_the_heartbeat(tmp_path, store, we
         path.read_text() + f"  pulse: {{kind: webhook, url: 'http://127.0.0.1:{webhook.port}/ping'}}\n", "utf-8"
     )
     threads.replace_project(load(path, environ={}))
-    wait(lambda: webhook.posts)
+    wait_for(lambda: webhook.posts, "the heartbeats")
     threads.stop(5)
 
 
@@ -73,20 +68,20 @@ def test_there_is_no_heartbeat_while_the_scheduler_does_not_tick_and_it_comes_ba
     trouble = ["the scheduler has not ticked for 31 s"]
     heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: trouble[-1], tell=events.append)
     heartbeat.start()
-    wait(lambda: len(events) >= 3)
+    wait_for(lambda: len(events) >= 3, "the events")
     assert webhook.posts == []
     assert events[0].text == "no heartbeat, because the scheduler has not ticked for 31 s"
     trouble.append("")
-    wait(lambda: webhook.posts)
+    wait_for(lambda: webhook.posts, "the heartbeats")
     heartbeat.stop(5)
 
 
-def test_a_heartbeat_that_cannot_be_sent_is_told_and_not_queued(tmp_path, store):
+def test_a_heartbeat_that_cannot_be_sent_is_reported_and_not_queued(tmp_path, store):
     project = declare(tmp_path, "{kind: webhook, url: 'http://127.0.0.1:1/ping'}")
     events: list[DeliveryEvent] = []
     heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: "", tell=events.append)
     heartbeat.start()
-    wait(lambda: len(events) >= 2)
+    wait_for(lambda: len(events) >= 2, "the events")
     heartbeat.stop(5)
     assert {event.state for event in events} == {"DROPPED"}
     assert "Connection refused" in events[0].text
@@ -99,7 +94,7 @@ def test_a_mail_heartbeat_goes_to_the_address_of_its_channel(tmp_path, store, se
     project = declare(tmp_path, f"{{kind: mail, url: '{url}', from: ops@example.com}}")
     heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: "", tell=lambda _: None)
     heartbeat.start()
-    wait(lambda: inbox.mails)
+    wait_for(lambda: inbox.mails, "the mail")
     heartbeat.stop(5)
     assert inbox.mails[0][0] == ["ops@example.com"]
 

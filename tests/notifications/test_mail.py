@@ -86,7 +86,7 @@ LARGE = dataclasses.replace(
 
 
 @pytest.mark.parametrize("answer", ["", "552 5.3.4 message too big", "554 5.3.4 message too big for us"])
-def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_is_told(servers, answer):
+def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_is_reported(servers, answer):
     inbox = servers.start(largest=None if answer else 20_000)  # it says so before the mail, or after it
     inbox.answer_data = [answer] if answer else []
     post = envelope(inbox.port, LARGE)
@@ -205,7 +205,7 @@ def test_a_wrong_url_is_explained_and_never_quoted(url, words):
     assert "Zq7" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_wrong_password_is_told_in_the_servers_words(servers, certificates):
+def test_a_wrong_password_is_reported_in_the_servers_words(servers, certificates):
     inbox = servers.start(tls="starttls", login=True)
     with pytest.raises(DeliveryError) as caught:
         send(
@@ -286,7 +286,7 @@ def test_speaking_tls_to_a_server_that_does_not(servers):
     "to",
     ["mlops", "", "a@example.com, b@example.com", "a@", "@example.com", "two words@example.com"],
 )
-def test_what_is_no_address_is_said_before_a_server_is_asked(to):
+def test_a_text_that_is_not_an_address_is_reported_before_a_server_is_asked(to):
     with pytest.raises(DeliveryError, match="is not one mail address"):
         send("smtp://localhost:1", dataclasses.replace(MESSAGE, to=(to,)))
 

@@ -116,7 +116,7 @@ def test_the_examples_reporter_word_for_word(project, log):
     assert message.subject == 'DSS scenario "Data drift monitor" issued a warning'
     assert message.text == (
         "The “Data drift monitor” scenario returned a warning for exceeding the data drift threshold.\n"
-        "Here’s the summary of warning events:\n"  # noqa: RUF001  (typographic on purpose)
+        "Here’s the summary of warning events:\n"
         "data drift < 0.45: data_drift is 0.521346, allowed: soft_max 0.45 (the_MES, card_fraud.yaml:62)\n"
         "You can find the attached scenario log or view the scenario run here: "
         "http://127.0.0.1:7310/runs/20261123-013800-123456-7f3a9c1b\n"
@@ -170,7 +170,7 @@ def test_a_summary_lists_events_by_severity(project):
     ]
 
 
-def test_checks_that_are_ok_but_measured_nothing_are_told(project):
+def test_checks_that_are_ok_but_measured_nothing_are_reported(project):
     late = CheckResult("the_MES", "auc", "roc_auc", CheckOutcome.EMPTY, CheckOutcome.OK, reason="no labels")
     fine = CheckResult("the_MES", "drift", "data_drift", CheckOutcome.OK, CheckOutcome.OK, value=0.5)
     text = say(project, run_facts(late, fine), message="${checksSummary}").text

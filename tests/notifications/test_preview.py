@@ -36,7 +36,7 @@ def test_the_message_and_where_it_would_go(spec_file, servers, tmp_path):
         "  Attached: scenario_log.txt (7 bytes)\n"
         "\n"
         "  The “Data drift monitor” scenario returned a warning for exceeding the data drift threshold.\n"
-        "  Here’s the summary of warning events:\n"  # noqa: RUF001  (typographic on purpose)
+        "  Here’s the summary of warning events:\n"
         "  no warnings\n"
         "  You can find the attached scenario log or view the scenario run here: "
         "[no scenarioRunURL: the spec has no server url]\n\n"
@@ -44,7 +44,7 @@ def test_the_message_and_where_it_would_go(spec_file, servers, tmp_path):
     assert inbox.mails == []
 
 
-def test_without_the_secret_it_would_be_a_file(spec_file, tmp_path):
+def test_a_preview_says_that_mails_become_files_without_the_secret(spec_file, tmp_path):
     assert 'channel "ops_mail", files in outbox, because the secret smtp_url is absent:' in text_of(spec_file, {})
     assert not (tmp_path / "outbox").exists()
 

@@ -171,7 +171,7 @@ def follow(of: Reporter, outcomes: list[Outcome], every: timedelta = timedelta(h
 GOOD, WARN, BAD = Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED
 
 
-def test_without_a_condition_every_change_of_the_outcome_is_told() -> None:
+def test_without_a_condition_every_change_of_the_outcome_is_reported() -> None:
     of = Reporter(name="r", channel="c", only_on_change=True)
     assert follow(of, [GOOD, GOOD, WARN, WARN, BAD, GOOD, GOOD, BAD]) == [
         "nothing", "nothing", "alert", "nothing", "alert", "recovery", "nothing", "alert",
@@ -220,7 +220,7 @@ def test_an_inactive_reporter_starts_anew_when_it_is_active_again() -> None:
     assert follow_state(of, facts(True), "s", idle.state, START, START).sends
 
 
-def test_what_ends_because_of_a_mute_is_no_recovery_and_is_told_again_after_it() -> None:
+def test_an_alarm_that_ends_because_of_a_mute_has_not_recovered_and_is_reported_again_after_it() -> None:
     of = reporter(run_condition="checks['c'].outcome == 'ERROR'", only_on_change=True, recovery=True)
     wrong = ConditionFacts(outcome=BAD, checks={"c": CheckOutcome.ERROR})
     muted = ConditionFacts(outcome=GOOD, checks={"c": CheckOutcome.OK})

@@ -23,8 +23,6 @@ from engine.spec.resources.channels import AppriseChannel
 from engine.spec.urls.apprise_url import load_service
 from engine.store import OutboxMessage
 
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-
 SLACK = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 TEAMS = (
     "https://prod-21.westeurope.logic.azure.com:443/workflows/643e69f83c8944e5be8c7c6bdcd67c83/triggers/manual/paths/"
@@ -142,16 +140,19 @@ def test_a_service_says_why_it_refuses(network: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "service"),
     [
-        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
-        "slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#ops",
-        "workflows://prod-21.westeurope.logic.azure.com:443/643e69f83c8944e5be8c7c6bdcd67c83/abcdefSIGNATURE",
-        POWER_PLATFORM,
-        "gchat://AAAAspace/AIzaKEY123/TOKEN456",
-        "pagerduty://a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4@u+abcdefghijklmnop/engine/drift?region=eu",
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", "Slack"),
+        ("slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#ops", "Slack"),
+        (
+            "workflows://prod-21.westeurope.logic.azure.com:443/643e69f83c8944e5be8c7c6bdcd67c83/abcdefSIGNATURE",
+            "Power Automate / Workflows (for MSTeams)",
+        ),
+        (POWER_PLATFORM, "Power Automate / Workflows (for MSTeams)"),
+        ("gchat://AAAAspace/AIzaKEY123/TOKEN456", "Google Chat"),
+        ("pagerduty://a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4@u+abcdefghijklmnop/engine/drift?region=eu", "Pager Duty"),
     ],
 )
-def test_other_forms_of_their_urls_are_accepted(url: str) -> None:
+def test_other_forms_of_their_urls_are_accepted(url: str, service: str) -> None:
     """These are only read, and not sent to."""
-    assert load_service(url).service_name
+    assert load_service(url).service_name == service

@@ -71,7 +71,7 @@ def server() -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_POST  # noqa: N815  (Python's name)
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -261,13 +261,13 @@ def test_an_answer_that_comes_byte_by_byte_does_not_hide_whether_the_message_was
         ("http://127.0.0.1/", {"Authorization": "s3cr\u20act"}, "header Authorization is empty, or has"),
     ],
 )
-def test_what_cannot_be_sent_is_told_without_its_secret(url: str, headers: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_sent_is_reported_without_its_secret(url: str, headers: dict[str, Any], words: str) -> None:
     with pytest.raises(DeliveryError, match=words) as caught:
         send(url, **headers)
     assert "s3cr" not in str(caught.value)
 
 
-def test_only_the_server_is_told_of_the_url() -> None:
+def test_only_the_host_of_the_url_is_shown() -> None:
     assert (
         webhook.describe(CHANNEL, "https://hooks.example.com/t0ken?key=s3cret") == "POST to https://hooks.example.com"
     )

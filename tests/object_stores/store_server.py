@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 import pytest
 
+from ..ports import find_free_port
+
 needs_server = pytest.mark.skipif(find_spec("moto") is None, reason="moto is not installed")
 
 STARTING_SECONDS = 60.0
@@ -56,9 +58,7 @@ class StoreServer:
 @contextmanager
 def run_server(**environ: str) -> Iterator[str]:
     """Give the address of a new server, whose objects are in its memory."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     command = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
     quiet = subprocess.DEVNULL
     pages = {"MOTO_S3_DEFAULT_MAX_KEYS": str(OBJECTS_OF_A_PAGE)}
@@ -136,7 +136,7 @@ def run_answering(status: int, body: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        do_PUT = do_DELETE = do_GET  # noqa: N815 - as the library names them
+        do_PUT = do_DELETE = do_GET
 
         def log_message(self, *_: Any) -> None:
             pass

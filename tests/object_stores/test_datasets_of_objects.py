@@ -94,7 +94,7 @@ def test_only_the_newest_of_many_is_fetched(bucket: StoreServer, open_lake: Open
     assert [one.name for one in (tmp_path / "objects").rglob("*.csv")] == ["day-2026-01-07.csv"]
 
 
-def test_what_is_not_there_is_told_with_the_names_of_the_store(bucket: StoreServer, open_lake: OpenLake) -> None:
+def test_what_is_not_there_is_reported_with_the_names_of_the_store(bucket: StoreServer, open_lake: OpenLake) -> None:
     bucket.put("in/orders.csv", b"x\n1\n")
     bucket.put("in/empty.csv", b"")
     bucket.put("bad/orders.csv", b"x,y\n1\n1,2,3\n")
@@ -126,7 +126,7 @@ def test_what_is_not_there_is_told_with_the_names_of_the_store(bucket: StoreServ
     assert lake.open("folder").frame.collect().height == 1  # in/dir/ is a mark and no object
 
 
-def test_names_that_no_file_can_have_are_told(bucket: StoreServer, open_lake: OpenLake) -> None:
+def test_names_that_no_file_can_have_are_reported(bucket: StoreServer, open_lake: OpenLake) -> None:
     bucket.put("in/a", b"x\n1\n")
     bucket.put("in/a/b.csv", b"x\n2\n")
     with pytest.raises(DataError, match=r"in/a(/b\.csv)? cannot be copied .* rename one"):

@@ -54,7 +54,7 @@ def open_folder(url: str, bucket: str, login: ObjectStoreLogin, timeout: float =
         ([(*HEAD, "answer 404 x", 1), (*LIST, "answer 404 NoSuchBucket", 1)], "there is no bucket 'bucket-"),
     ],
 )  # fmt: skip
-def test_what_passes_is_tried_again_and_what_does_not_is_told(
+def test_a_transient_failure_is_tried_again_and_a_lasting_one_is_reported(
     rules: list[Rule], said: str, bucket: StoreServer, open_lake: OpenLake, tmp_path: Path
 ) -> None:
     content = b"x\n" + b"1\n" * 1000
@@ -105,7 +105,9 @@ def test_a_large_object_is_the_one_that_was_listed_or_it_is_read_once_more(
         assert isinstance(read["error"], ObjectChangedError)
 
 
-def test_an_object_that_changes_all_the_time_is_told(bucket: StoreServer, open_lake: OpenLake, tmp_path: Path) -> None:
+def test_an_object_that_changes_all_the_time_is_reported(
+    bucket: StoreServer, open_lake: OpenLake, tmp_path: Path
+) -> None:
     bucket.put("in/a.csv", b"x\n1\n")
     with run_front(bucket.url, tmp_path, (*GET, "answer 412 PreconditionFailed", ALWAYS)) as front:
         lake = open_lake(bucket.connection(endpoint=front.url), d={"path": "in/a.csv"})
@@ -141,7 +143,9 @@ def test_a_large_object_is_written_whole_or_not_at_all(
     assert now == (file.read_bytes() if not said or "not known" in said else b"what was there before")
 
 
-def test_a_wrong_key_and_a_missing_right_are_told_apart(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_key_and_a_missing_right_have_different_messages(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     boto3 = pytest.importorskip("boto3")
     with run_server(INITIAL_NO_AUTH_ACTION_COUNT="1000") as url:
         settings = {"endpoint_url": url, "region_name": "us-east-1", "aws_access_key_id": "a"}
@@ -200,7 +204,7 @@ class WebPage(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(page if self.command == "GET" else b"")
 
-    do_HEAD = do_GET  # noqa: N815 - the name is that of the library
+    do_HEAD = do_GET
 
     def log_message(self, *_: Any) -> None: ...
 

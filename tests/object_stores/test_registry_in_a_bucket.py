@@ -17,9 +17,10 @@ from engine.errors import BundleError, UsageError
 from engine.spec import load
 from engine.store.node import Node
 
-from ..bundles.made import make_archive, make_keys  # noqa: TID252 - one way to make bundles for all tests
-from ..deployments.deployed import HOOK, check_infrastructure, make_bundle, make_project, write_spec  # noqa: TID252
-from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
+from ..bundles.made import make_archive, make_keys
+from ..command_line import call_engine
+from ..deployments.deployed import HOOK, check_infrastructure, make_bundle, make_project, write_spec
+from ..service.served import Served
 from .faulty_front import Rule, run_front
 from .store_server import StoreServer, needs_server
 
@@ -54,10 +55,7 @@ def write_registry(folder: Path, bucket: StoreServer, **connection: Any) -> Path
 
 
 def run_engine(folder: Path, *arguments: str, code: int = 0, **environ: str) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", *arguments], cwd=folder, env={**os.environ, **environ},
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = call_engine(folder, *arguments, **environ)
     assert done.returncode == code, done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr
     return done
@@ -92,7 +90,7 @@ def test_a_bundle_is_found_by_its_name_its_id_and_the_first_digits_of_it(
 
 
 @pytest.mark.slow
-def test_of_sixteen_that_give_a_name_at_once_one_wins(bucket: StoreServer, tmp_path: Path) -> None:
+def test_one_of_sixteen_that_give_a_name_at_once_wins(bucket: StoreServer, tmp_path: Path) -> None:
     archives = [tmp_path / f"{number}.zip" for number in range(16)]
     ids = {make_archive(archive, notes=archive.name) for archive in archives}
     spec = write_registry(tmp_path / "here", bucket, timeout=60)

@@ -16,7 +16,7 @@ from engine.scenarios.session import CallResult, run_scenarios
 from engine.spec import load
 from engine.store import FireState, Store
 
-from ..service.served import Served, list_open, read_state, wait_until, write_project  # noqa: TID252 - one way to serve
+from ..service.served import Served, list_open, read_state, wait_until, write_project
 from .faulty_front import Rule, run_front
 from .store_server import StoreServer, needs_server
 
@@ -94,7 +94,9 @@ def test_what_is_read_is_not_written_over(bucket: StoreServer, tmp_path: Path) -
         load(tmp_path / "served.yaml")
 
 
-def test_a_key_that_is_not_given_is_told(bucket: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_not_given_is_reported(
+    bucket: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket.put("in/a.csv", b"x\n1\n")
     monkeypatch.delenv("STORE_KEY")
     write(tmp_path, bucket, CHECK)

@@ -164,7 +164,7 @@ def test_what_is_signed_is_verified_with_the_public_key(project):
     assert "signed by ada" in run_engine("bundle", "verify", project, "v1", "--key", public)
 
 
-def test_a_path_that_is_outside_is_no_question_of_the_working_folder(project, monkeypatch):
+def test_whether_a_path_is_outside_does_not_depend_on_the_working_folder(project, monkeypatch):
     monkeypatch.chdir(project.parent)
     run_engine("bundle", "create", Path("project.yaml"), "v1")
     assert read_manifest(find_archive(project)).spec == "project/project.yaml"

@@ -5,8 +5,6 @@ import email.policy
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from datetime import date, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,6 +14,8 @@ import polars as pl
 import pytest
 
 import engine
+
+from ..command_line import call_engine
 
 FIRST = date(2026, 11, 20)
 SPEC = """
@@ -67,9 +67,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def call(folder: Path, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = call_engine(folder, *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
 
@@ -145,7 +143,7 @@ def test_a_run_that_died_tells_with_the_moment_that_it_stood_for(folder: Path) -
     assert told.startswith("night of 2026-11-22: ")
 
 
-def test_what_is_no_moment_is_refused_before_anything_runs(folder: Path) -> None:
+def test_a_text_that_is_not_a_moment_is_refused_before_anything_runs(folder: Path) -> None:
     said = call(folder, "run", "s.yaml", "--as-of", "last night", code=2)
     assert "--as-of: expected a date such as 2026-11-28 or a time such as 2026-11-28T02:30, found 'last night'" in said
     assert not (folder / ".engine").exists()

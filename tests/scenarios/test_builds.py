@@ -121,7 +121,9 @@ def test_every_part_of_an_evaluation_is_there(spec: Spec, run: Run, rows: Rows, 
     assert evaluation.model_version == "1"
 
 
-def test_without_labels_drift_remains_and_the_checks_say_so(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
+def test_checks_of_a_batch_without_labels_say_that_only_drift_is_measured(
+    spec: Spec, run: Run, rows: Rows, tmp_path: Path
+) -> None:
     rows("new.parquet", seed=1, labelled=0.0)
     spec(model_spec(store="checks: {good: {metric: roc_auc, min: 0.9}, seen: {metric: labelled_share, soft_min: 0.5}}"))
     (result,) = run().runs

@@ -200,7 +200,7 @@ def test_rows_that_repeat_do_not_count_as_seen(here, run):
     assert [note for note in found.notes if "so many rows of its data are equal" in note]
 
 
-def test_without_labels_the_comparison_waits_and_nothing_is_shipped(here, run):
+def test_the_comparison_waits_for_labels_and_nothing_is_promoted_meanwhile(here, run):
     draw(1000, seed=3, labelled=0).write_parquet(here / "batch.parquet")
     result = run_once(run)
     assert outcomes(result) == {"build": Outcome.SUCCESS, "judge": Outcome.SUCCESS, "ship": Outcome.SKIPPED}
@@ -241,7 +241,7 @@ def test_scores_in_a_column_can_challenge_a_trained_model(here, run):
     )
 
 
-def test_another_challenger_evaluates_again_and_the_reason_is_told(here, run):
+def test_another_challenger_evaluates_again_and_the_reason_is_reported(here, run):
     run_once(run)
     assert run_once(run).steps[0].reason.endswith("reused")
     text = (here / "project.yaml").read_text()
@@ -260,7 +260,7 @@ def plan_reasons(folder) -> list[str]:
     return [change.says for step in planned.steps for action in step.actions for change in action.changes]
 
 
-def test_whoever_looks_at_an_evaluation_sees_the_challenger(here, run):
+def test_every_view_of_an_evaluation_shows_the_challenger(here, run):
     run_once(run)
     project = engine.load(here / "project.yaml")
     found = project.store("s").evaluation()

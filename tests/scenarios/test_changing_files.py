@@ -6,8 +6,6 @@ reading. What must hold is that every number that is kept belongs to the content
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +22,8 @@ from engine.file_identity import FileIdentity
 from engine.outcome import Outcome
 from engine.scenarios.session import CallResult, run_scenarios
 from engine.store import Store
+
+from ..command_line import call_engine
 
 Spec = Callable[[str], Path]
 Run = Callable[..., CallResult]
@@ -146,7 +146,7 @@ def test_a_step_waits_for_a_file_that_is_not_in_the_state_in_which_it_was_comple
 
 
 @pytest.mark.parametrize("how", ["swap", "spoil"])
-def test_a_file_that_keeps_changing_is_told_and_nothing_is_kept(
+def test_a_file_that_keeps_changing_is_reported_and_nothing_is_kept(
     how: str, files: Callable[[str], str], spec: Spec, run: Run, tmp_path: Path
 ) -> None:
     arguments = "{times: 9}"
@@ -309,12 +309,6 @@ def test_a_backup_that_links_a_file_does_not_disturb(
     assert "changed" not in log_of(done, tmp_path)
 
 
-def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.slow
 def test_a_link_that_turns_to_a_file_of_the_same_size_and_time(
     files: Callable[[str], str], spec: Spec, tmp_path: Path
@@ -324,12 +318,12 @@ def test_a_link_that_turns_to_a_file_of_the_same_size_and_time(
     assert (tmp_path / "day1").stat().st_size == (tmp_path / "next").stat().st_size
     (tmp_path / "now").symlink_to("day1")
     spec(one_store("arrow"))
-    assert command("run", "project.yaml", folder=tmp_path).returncode == 0
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     (tmp_path / "now").unlink()
     (tmp_path / "now").symlink_to("next")
-    planned = command("plan", "project.yaml", folder=tmp_path)
+    planned = call_engine(tmp_path, "plan", "project.yaml")
     assert "now has changed" in planned.stdout, planned.stdout
-    assert command("run", "project.yaml", folder=tmp_path).returncode == 0
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     assert [evaluation.metrics["mean.x"].value for evaluation in evaluations(tmp_path)] == [0, 100]
 
 
@@ -348,7 +342,7 @@ def test_the_command_line_does_not_map_files_into_memory(
         "    return float(NOW in Path('/proc/self/maps').read_text())\n"
     )
     spec(one_store(ending, ", metrics: {m: {kind: python, function: 'mine:mapped'}}, checks: {c: {metric: m, max: 0}}"))
-    done = command("run", "project.yaml", folder=tmp_path)
+    done = call_engine(tmp_path, "run", "project.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

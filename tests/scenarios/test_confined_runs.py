@@ -60,14 +60,14 @@ def test_a_step_that_would_lead_out_ends_the_run_and_reads_nothing(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_whoever_starts_a_run_by_hand_may_lead_where_the_system_lets_him(
+def test_a_user_who_starts_a_run_by_hand_may_name_any_path_that_the_system_allows(
     request_run: Callable[..., Conversation], tmp_path: Path
 ) -> None:
     assert [run.outcome for run in request_run("../../secret", ()).runs] == [Outcome.SUCCESS]
     assert (tmp_path / "out.csv").exists()
 
 
-def test_the_process_of_a_step_is_told_what_comes_from_a_request(
+def test_the_process_of_a_step_knows_which_values_come_from_a_request(
     spec: Callable[[str], Path], module: Callable[[str], None], tmp_path: Path
 ) -> None:
     module(

@@ -71,7 +71,7 @@ def load(folder: Path) -> Project:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("file", FILES)
-def test_damaged_statistics_of_a_reference_are_computed_again_and_told(file: str, way: str, project: Path) -> None:
+def test_damaged_statistics_of_a_reference_are_computed_again_and_reported(file: str, way: str, project: Path) -> None:
     undamaged = load(Path(shutil.copytree(project, project.parent / "twin")))
     for path in sorted((project / ".engine/p/snapshots").glob(f"*/{file}")):
         WAYS[way](path)
@@ -98,7 +98,7 @@ def test_a_damaged_earlier_evaluation_is_an_error_whose_remedy_helps(file: str, 
     assert load(project).run("rolling").outcome is Outcome.SUCCESS
 
 
-def test_a_database_that_was_emptied_is_told_and_the_run_goes_on(project: Path) -> None:
+def test_a_database_that_was_emptied_is_reported_and_the_run_goes_on(project: Path) -> None:
     (project / ".engine/p/state.db").write_bytes(b"")
     for rest in ("state.db-wal", "state.db-shm"):
         (project / ".engine/p" / rest).unlink(missing_ok=True)
@@ -109,7 +109,7 @@ def test_a_database_that_was_emptied_is_told_and_the_run_goes_on(project: Path) 
 
 
 @pytest.mark.parametrize("command", ["plan one", "show", "report s", "compare s", "remove s --all", "outbox retry"])
-def test_a_database_that_was_emptied_is_told_by_every_command(command: str, project: Path) -> None:
+def test_a_database_that_was_emptied_is_reported_by_every_command(command: str, project: Path) -> None:
     for rest in (project / ".engine/p").glob("state.db-*"):
         rest.unlink()
     (project / ".engine/p/state.db").write_bytes(b"")
@@ -131,7 +131,7 @@ def make_dangling_link(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("command", [("plan", "one"), ("show",), ("run", "one")])
-def test_what_stands_in_place_of_the_database_is_told(
+def test_what_stands_in_place_of_the_database_is_reported(
     command: tuple[str, ...], replace: Callable[[Path], None], cause: str, project: Path
 ) -> None:
     for part in (project / ".engine/p").glob("state.db*"):
@@ -158,7 +158,7 @@ def run_engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[st
     )
 
 
-def test_damaged_lines_of_a_log_are_left_out_and_told(project: Path) -> None:
+def test_damaged_lines_of_a_log_are_left_out_and_reported(project: Path) -> None:
     run = load(project).run("one")
     path = project / ".engine/p/runs" / run.id / "log.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)

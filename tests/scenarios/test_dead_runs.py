@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +18,9 @@ from engine.outcome import Outcome
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..command_line import ENGINE, call_engine
+
 Run = Callable[..., CallResult]
-ENGINE = Path(sys.executable).with_name("engine")
 
 SPEC = """
     variables: {who: nobody}
@@ -97,10 +97,6 @@ def kill(folder: Path, *arguments: str) -> None:
         process.kill()
 
 
-def engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([ENGINE, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
 def read_box(folder: Path) -> dict[str, str]:
     """Return the text of each message by its subject."""
     found = {}
@@ -120,7 +116,7 @@ def test_the_next_command_tells_of_a_killed_run(next_command: tuple[str, ...], p
     folder = project()
     kill(folder, "nightly", "--var", "who=Ann")
     assert read_box(folder) == {}
-    told = engine(folder, *next_command)
+    told = call_engine(folder, *next_command)
     assert told.returncode == 0, told.stderr
     assert "was killed before it ended; it is now marked ABORTED" in told.stderr
     box = read_box(folder)
@@ -131,14 +127,14 @@ def test_the_next_command_tells_of_a_killed_run(next_command: tuple[str, ...], p
     assert "Steps that it had finished: look WARNING." in text
     assert "checks: 1 WARNING" in text
     assert "step wait ABORTED: the run was killed or has crashed while it was at this step" in box["undecided"]
-    engine(folder, *next_command)
+    call_engine(folder, *next_command)
     assert len(read_box(folder)) == 3, "told once"
 
 
 def test_the_killed_run_keeps_what_is_known_of_it(project: Callable[..., Path]) -> None:
     folder = project()
     kill(folder, "nightly")
-    engine(folder, "run", "project.yaml", "other")
+    call_engine(folder, "run", "project.yaml", "other")
     (result_file,) = [path for path in folder.glob(".engine/test/runs/*/run.json") if "nightly" in path.read_text()]
     result = json.loads(result_file.read_text())
     assert result["outcome"] == "ABORTED"
@@ -151,33 +147,35 @@ def test_the_killed_run_keeps_what_is_known_of_it(project: Callable[..., Path]) 
 
 
 @pytest.mark.parametrize("timeout", ["", ", timeout: 90s"])
-def test_a_killed_run_and_the_run_that_it_has_started_are_both_told(timeout: str, project: Callable[..., Path]) -> None:
+def test_a_killed_run_and_the_run_that_it_has_started_are_both_reported(
+    timeout: str, project: Callable[..., Path]
+) -> None:
     folder = project(timeout)
     kill(folder, "outer")
-    engine(folder, "run", "project.yaml", "other")
+    call_engine(folder, "run", "project.yaml", "other")
     box = read_box(folder)
     assert set(box) == {"outer: ABORTED", "nightly for nobody: ABORTED", "undecided", "not reached"}
     assert "at step 'inner'" in box["outer: ABORTED"]
 
 
 @pytest.mark.slow
-def test_a_run_that_dies_with_the_process_of_its_step_is_told_by_the_run_that_goes_on(
+def test_a_run_that_dies_with_the_process_of_its_step_is_reported_by_the_run_that_goes_on(
     project: Callable[..., Path],
 ) -> None:
     folder = project(", timeout: 3s")
-    told = engine(folder, "run", "project.yaml", "outer")
+    told = call_engine(folder, "run", "project.yaml", "outer")
     assert told.returncode == 3
     box = read_box(folder)
     assert {"outer: FAILED", "undecided"} <= set(box)
     assert "nightly for nobody: ABORTED" in box or "nightly for nobody: FAILED" in box
 
 
-def test_a_scenario_that_has_left_the_spec_is_told_as_far_as_possible(project: Callable[..., Path]) -> None:
+def test_a_scenario_that_has_left_the_spec_is_reported_as_far_as_possible(project: Callable[..., Path]) -> None:
     folder = project()
     kill(folder, "nightly")
     text = (folder / "project.yaml").read_text()
     (folder / "project.yaml").write_text(text.replace("nightly", "weekly"))
-    told = engine(folder, "run", "project.yaml", "other")
+    told = call_engine(folder, "run", "project.yaml", "other")
     assert told.returncode == 0
     assert "the spec has no scenario 'nightly' any more, so its reporters are not known" in told.stderr
     with Store.open(folder / ".engine" / "test") as state:
@@ -200,7 +198,7 @@ def test_an_iteration_that_never_came_leaves_a_condition_undecided(
           other: {steps: [{name: nothing, kind: python, function: "mine:nothing"}]}
     """).parent
     kill(folder, "nightly")
-    engine(folder, "run", "project.yaml", "other")
+    call_engine(folder, "run", "project.yaml", "other")
     assert "Steps that it had finished: it SUCCESS." in read_box(folder)["failed"]
     assert "at step 'it'" in read_box(folder)["failed"]
 
@@ -208,9 +206,9 @@ def test_an_iteration_that_never_came_leaves_a_condition_undecided(
 def test_a_preview_sends_nothing_and_leaves_the_dead_run_to_the_next_run(project: Callable[..., Path]) -> None:
     folder = project()
     kill(folder, "nightly")
-    engine(folder, "run", "project.yaml", "other", "--preview-reporters")
+    call_engine(folder, "run", "project.yaml", "other", "--preview-reporters")
     assert read_box(folder) == {}
-    engine(folder, "run", "project.yaml", "other")
+    call_engine(folder, "run", "project.yaml", "other")
     assert len(read_box(folder)) == 3
 
 
@@ -232,7 +230,7 @@ def test_an_interrupted_run_commits_its_messages_and_the_next_one_sends_them(
         assert run.outcome is Outcome.ABORTED
         assert len(state.outbox.list_undelivered(run.id)) == 2
         assert state.runs.abort_dead() == []
-    engine(folder, "run", "project.yaml", "other")
+    call_engine(folder, "run", "project.yaml", "other")
     text = read_box(folder)["nightly for nobody: ABORTED"]
     assert f"this run was interrupted ({how.name}) at step 'wait'" in text
     assert "Steps that it had finished: look WARNING." in text
@@ -337,6 +335,6 @@ def test_halves_of_characters_everywhere_are_shown_and_end_nothing(project: Call
         check=False,
     )
     assert told.returncode == 0, told.stderr
-    assert engine(folder, "show", "project.yaml", "--runs").returncode == 0
+    assert call_engine(folder, "show", "project.yaml", "--runs").returncode == 0
     (result_file,) = folder.glob(".engine/test/runs/*/run.json")
     assert json.loads(result_file.read_text())["variables"]["who"] == r"Ann\udcff"

@@ -111,7 +111,7 @@ def real_metrics(store: Callable[..., Evaluation], batch: pl.DataFrame, model: s
 
 
 @pytest.mark.parametrize("model", ["binary", "numbers", "classes"])
-def test_without_labels_performance_is_estimated_and_later_shown_beside_the_real_one(
+def test_performance_of_a_batch_without_labels_is_estimated_and_later_shown_beside_the_real_one(
     store: Callable[..., Evaluation], model: str
 ) -> None:
     batch = draw(3000, seed=1)
@@ -133,7 +133,7 @@ def test_without_labels_performance_is_estimated_and_later_shown_beside_the_real
 
 
 @pytest.mark.slow
-def test_where_the_covariates_have_moved_the_reference_is_weighted(store: Callable[..., Evaluation]) -> None:
+def test_the_reference_is_weighted_if_the_covariates_have_moved(store: Callable[..., Evaluation]) -> None:
     batch = draw(4000, seed=2, shift=1.0)
     blind = store(batch.with_columns(y=None))
     assert blind.performance.estimate is not None

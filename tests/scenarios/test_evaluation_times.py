@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +16,8 @@ import engine
 from engine.api import Project
 from engine.errors import UsageError
 from engine.scenarios.result import EvaluationMade
+
+from ..command_line import call_engine
 
 FIRST = date(2026, 3, 2)
 SPEC = """
@@ -361,9 +361,7 @@ def test_numbers_that_are_taken_over_share_their_files_and_survive_the_removal_o
 
 
 def run_cli(nights: Nights, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", *arguments], cwd=nights.folder, capture_output=True, text=True, check=False
-    )
+    done = call_engine(nights.folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -25,7 +25,7 @@ RunAt = Callable[..., CallResult]
 
 def at(*moment: int) -> datetime:
     """A time without a zone, as files have it: it is UTC."""
-    return datetime(*moment)  # noqa: DTZ001
+    return datetime(*moment)
 
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -121,7 +121,7 @@ def test_new_rows_make_it_young_again(spec: Spec, run_at: RunAt, orders: Callabl
     assert only_check(run_at()).value == 3600
 
 
-def test_a_time_in_the_future_is_a_negative_age_and_is_told(
+def test_a_time_in_the_future_is_a_negative_age_and_is_reported(
     spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
 ) -> None:
     spec(FEED + CHECK_ORDERS)
@@ -260,7 +260,7 @@ def test_an_unchanged_batch_is_compared_with_the_batch_before_it(
     assert values["repeated_share"] == 0.5
 
 
-def test_rows_that_another_version_has_hashed_are_not_compared_and_the_reason_is_told(
+def test_rows_that_another_version_has_hashed_are_not_compared_and_the_reason_is_reported(
     spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
 ) -> None:
     spec(REPEATED)
@@ -326,7 +326,7 @@ def test_only_the_latest_batches_are_kept(
     assert len(folders) == 3
 
 
-def test_rows_that_cannot_be_read_are_told(
+def test_rows_that_cannot_be_read_are_reported(
     spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
 ) -> None:
     spec(REPEATED)

@@ -17,7 +17,9 @@ from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.outcome import ExitCode, Outcome
 from engine.store import Store
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import ENGINE
+from ..small_disks import fill_disk, mount_small_disk
+
 KILLS = int(os.environ.get("ENGINE_KILLS", "10"))
 """tests/campaigns/kills.py sets more of them, and other moments with every SEED."""
 SEED = int(os.environ.get("ENGINE_SEED", "7"))
@@ -189,33 +191,18 @@ def test_two_runs_at_once_do_the_work_once(project: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(ballast: Path) -> None:
-    """Write until there is no room."""
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(b"0" * 4096):
-            pass
+    with mount_small_disk(tmp_path / "small", "size=3m") as folder:
+        yield folder
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_nothing_is_lost(project: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_lost(project: Path, small_disk: Path) -> None:
     for path in project.parent.glob("*.*"):
         shutil.copy(path, small_disk)
     ballast = small_disk / "ballast"
     finish(start(small_disk / project.name))
     before = check_whole(small_disk / ".engine" / "test", quiet=True)
-    fill(ballast)
+    fill_disk(ballast)
     process = start(small_disk / project.name, "--var", "n=1", "--fail-on", "never")
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 3, said

@@ -246,7 +246,7 @@ def test_a_reference_without_rows_ends_the_build_and_a_rolling_one_passes_over_i
     assert metrics("prediction_drift.drift")[0] == 0
 
 
-def test_where_labelled_rows_differ_from_the_others_the_evaluation_says_so(
+def test_the_evaluation_says_if_labelled_rows_differ_from_the_others(
     spec: Spec, run: Run, write: Write, metrics: Metrics, tmp_path: Path
 ) -> None:
     spec(declare())

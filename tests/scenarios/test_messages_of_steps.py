@@ -2,13 +2,10 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from email import message_from_bytes
-from email.message import Message
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,66 +14,20 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
-from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
+from ..command_line import call_engine
+from ..mailboxes import Mailbox, read_text, run_mailbox
+from ..ports import find_free_port
 
-ENGINE = Path(sys.executable).with_name("engine")
 Run = Callable[..., CallResult]
-
-
-class Inbox:
-    """Keeps what arrives, or refuses every receiver for good."""
-
-    def __init__(self) -> None:
-        self.mails: list[Message] = []
-        self.refusal = ""
-
-    async def handle_RCPT(  # noqa: N802 - its name
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        envelope.rcpt_tos.append(address)
-        return self.refusal or "250 ok"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
-        assert isinstance(envelope.content, bytes)
-        self.mails.append(message_from_bytes(envelope.content))
-        return "250 taken"
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-@pytest.fixture
-def inbox(port: int) -> Iterator[Inbox]:
-    found = Inbox()
-    server = MailServer(found, hostname="127.0.0.1", port=port)
-    server.start()
-    yield found
-    server.stop()
 
 
 def mail(port: int) -> str:
     return f'{{kind: mail, url: "smtp://127.0.0.1:{port}?tls=none", from: engine@example.com}}'
 
 
-def text_of(letter: Message) -> str:
-    part = next(part for part in letter.walk() if part.get_content_type() == "text/plain")
-    content = part.get_payload(decode=True)
-    assert isinstance(content, bytes)
-    return content.decode().replace("\r\n", "\n")
-
-
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ENGINE, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.mark.slow
 def test_a_step_sends_what_is_known_at_that_point(
-    spec: Callable[[str], Path], run: Run, rows: Callable[..., Path], inbox: Inbox, port: int, tmp_path: Path
+    spec: Callable[[str], Path], run: Run, rows: Callable[..., Path], mailbox: Mailbox, tmp_path: Path
 ) -> None:
     rows("new.parquet", 50)
     (tmp_path / "text.txt").write_text(
@@ -85,7 +36,7 @@ def test_a_step_sends_what_is_known_at_that_point(
     spec(f"""
         variables: {{n: 1}}
         datasets: {{new: {{path: new.parquet, checks: {{many: {{metric: row_count, soft_min: 100}}}}}}}}
-        channels: {{ops: {mail(port)}}}
+        channels: {{ops: {mail(mailbox.port)}}}
         scenarios:
           all:
             for_each: [{{n: 1}}, {{n: 2}}]
@@ -105,18 +56,18 @@ def test_a_step_sends_what_is_known_at_that_point(
     """)
     (result,) = run().runs
     assert [str(step.outcome) for step in result.steps] == ["SUCCESS", "WARNING", "SUCCESS", "SKIPPED", "SUCCESS"] * 2
-    first, then, own, *second = inbox.mails
+    first, then, own, *second = mailbox.mails
     assert first["Subject"] == "1 SUCCESS"
     assert second[0]["Subject"] == "2 SUCCESS"  # each iteration begins anew
     assert then["Subject"] == "all: WARNING so far"
-    assert text_of(then).startswith("turn 1: checks: 1 WARNING\n")
-    assert "\nWARNING, 50\n" in text_of(then)
-    assert "many: row_count is 50" in text_of(second[1])
+    assert read_text(then).startswith("turn 1: checks: 1 WARNING\n")
+    assert "\nWARNING, 50\n" in read_text(then)
+    assert "many: row_count is 50" in read_text(second[1])
     assert then["Bcc"] is None
     assert [part.get_filename() for part in then.walk() if part.get_filename()] == ["scenario_log.txt", "new.csv"]
-    assert text_of(own).strip() == "WARNING 1 SKIPPED"
-    assert text_of(second[2]).strip() == "WARNING 2 SKIPPED"
-    assert len({letter["Message-ID"] for letter in inbox.mails}) == len(inbox.mails) == 6
+    assert read_text(own).strip() == "WARNING 1 SKIPPED"
+    assert read_text(second[2]).strip() == "WARNING 2 SKIPPED"
+    assert len({letter["Message-ID"] for letter in mailbox.mails}) == len(mailbox.mails) == 6
     assert [(one.reporter, one.state) for one in result.deliveries] == [
         (name, "SENT") for name in ("first", "then", "own") * 2
     ]
@@ -125,10 +76,10 @@ def test_a_step_sends_what_is_known_at_that_point(
 
 @pytest.mark.slow
 def test_a_plan_says_that_it_would_be_sent_and_a_dry_run_and_a_preview_show_it(
-    spec: Callable[[str], Path], inbox: Inbox, port: int, tmp_path: Path
+    spec: Callable[[str], Path], mailbox: Mailbox, tmp_path: Path
 ) -> None:
     spec(f"""
-        channels: {{ops: {mail(port)}}}
+        channels: {{ops: {mail(mailbox.port)}}}
         scenarios:
           all:
             steps:
@@ -136,25 +87,26 @@ def test_a_plan_says_that_it_would_be_sent_and_a_dry_run_and_a_preview_show_it(
               - {{name: own, kind: send_message, channel: ops, to: [a@example.com], message: from afar, timeout: 60s}}
               - {{name: off, kind: send_message, channel: ops, to: [a@example.com], active: false}}
     """)
-    planned = call(tmp_path, "plan", "project.yaml")
+    planned = call_engine(tmp_path, "plan", "project.yaml")
     assert "· send tell to ops: at this point of the run" in planned.stdout
     assert "2 messages may be sent" in planned.stdout
     for option in ("--dry-run", "--preview-reporters"):
-        shown = call(tmp_path, "run", "project.yaml", option)
+        shown = call_engine(tmp_path, "run", "project.yaml", option)
         assert shown.returncode == 0, shown.stderr
         assert 'Step "tell" would send through channel "ops"' in shown.stdout
         assert "hello at last" in shown.stdout
         assert "from afar" in shown.stdout
         assert "tell  SUCCESS  shown, and not sent" in shown.stdout
-    assert inbox.mails == []
-    assert call(tmp_path, "run", "project.yaml").returncode == 0
-    assert len(inbox.mails) == 2
+    assert mailbox.mails == []
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
+    assert len(mailbox.mails) == 2
 
 
 @pytest.mark.slow
 def test_a_message_to_a_server_that_is_gone_waits_and_is_sent_once_it_is_back(
-    spec: Callable[[str], Path], port: int, tmp_path: Path
+    spec: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    port = find_free_port()
     spec(f"""
         channels: {{ops: {mail(port)}}}
         scenarios:
@@ -162,36 +114,31 @@ def test_a_message_to_a_server_that_is_gone_waits_and_is_sent_once_it_is_back(
           quiet: {{steps: [{{name: s, kind: set_variables, variables: {{x: 1}}}}]}}
         variables: {{x: 0}}
     """)
-    first = call(tmp_path, "run", "project.yaml", "all", "--format", "json")
+    first = call_engine(tmp_path, "run", "project.yaml", "all", "--format", "json")
     assert first.returncode == 4
     (result,) = json.loads(first.stdout)["runs"]
     assert result["outcome"] == result["steps"][0]["outcome"] == "SUCCESS"
     assert "PENDING" in result["steps"][0]["reason"]
     assert "Connection refused" in result["steps"][0]["reason"]
     assert [one["state"] for one in result["deliveries"]] == ["PENDING"]
-    found = Inbox()
-    server = MailServer(found, hostname="127.0.0.1", port=port)
-    server.start()
-    try:
-        assert [call(tmp_path, "run", "project.yaml", "quiet").returncode for _ in "ab"] == [0, 0]
-    finally:
-        server.stop()
-    assert [letter["Subject"] for letter in found.mails] == ["all: SUCCESS so far"]
+    with run_mailbox(port) as mailbox:
+        assert [call_engine(tmp_path, "run", "project.yaml", "quiet").returncode for _ in "ab"] == [0, 0]
+    assert [letter["Subject"] for letter in mailbox.mails] == ["all: SUCCESS so far"]
 
 
 @pytest.mark.parametrize(("on_warning", "code"), [("warn", 4), ("fail", 3)])
 def test_a_message_that_is_refused_for_good_is_a_warning_which_may_fail_the_run(
-    on_warning: str, code: int, spec: Callable[[str], Path], inbox: Inbox, port: int, tmp_path: Path
+    on_warning: str, code: int, spec: Callable[[str], Path], mailbox: Mailbox, tmp_path: Path
 ) -> None:
-    inbox.refusal = "550 nobody of that name"
+    mailbox.refusal = "550 nobody of that name"
     spec(f"""
-        channels: {{ops: {mail(port)}}}
+        channels: {{ops: {mail(mailbox.port)}}}
         scenarios:
           all:
             steps:
               - {{name: tell, kind: send_message, channel: ops, to: [a@example.com], on_warning: {on_warning}}}
     """)
-    done = call(tmp_path, "run", "project.yaml")
+    done = call_engine(tmp_path, "run", "project.yaml")
     assert done.returncode == code, done.stdout
     outcome = "FAILED" if on_warning == "fail" else "WARNING"
     assert f"tell  {outcome}  to ops: REFUSED: refused for good: 127.0.0.1: a@example.com: 550 nobody" in done.stdout
@@ -221,10 +168,10 @@ main()
 
 @pytest.mark.slow
 def test_a_run_killed_between_commit_and_delivery_sends_the_message_once_with_the_next_run(
-    spec: Callable[[str], Path], inbox: Inbox, port: int, tmp_path: Path
+    spec: Callable[[str], Path], mailbox: Mailbox, tmp_path: Path
 ) -> None:
     spec(f"""
-        channels: {{ops: {mail(port)}}}
+        channels: {{ops: {mail(mailbox.port)}}}
         scenarios:
           all: {{steps: [{{name: tell, kind: send_message, channel: ops, to: [a@example.com]}}]}}
           quiet: {{steps: [{{name: s, kind: set_variables, variables: {{x: 1}}}}]}}
@@ -240,33 +187,33 @@ def test_a_run_killed_between_commit_and_delivery_sends_the_message_once_with_th
         check=False,
     )
     assert died.returncode == -signal.SIGKILL
-    assert inbox.mails == []
-    assert call(tmp_path, "run", "project.yaml", "quiet").returncode == 0
-    assert call(tmp_path, "run", "project.yaml", "quiet").returncode == 0
-    assert [letter["Subject"] for letter in inbox.mails] == ["all: SUCCESS so far"]
+    assert mailbox.mails == []
+    assert call_engine(tmp_path, "run", "project.yaml", "quiet").returncode == 0
+    assert call_engine(tmp_path, "run", "project.yaml", "quiet").returncode == 0
+    assert [letter["Subject"] for letter in mailbox.mails] == ["all: SUCCESS so far"]
 
 
 def test_a_step_that_is_tried_again_does_not_send_twice(
-    spec: Callable[[str], Path], run: Run, inbox: Inbox, port: int, tmp_path: Path
+    spec: Callable[[str], Path], run: Run, mailbox: Mailbox, tmp_path: Path
 ) -> None:
     """The server takes the message so slowly that the step's time is over, although the message has been committed."""
     spec(f"""
-        channels: {{ops: {mail(port)}}}
+        channels: {{ops: {mail(mailbox.port)}}}
         scenarios:
           all:
             steps:
               - {{name: tell, kind: send_message, channel: ops, to: [a@b.c], timeout: 2s, retries: {{count: 2}}}}
     """)
-    taken = inbox.handle_DATA
+    taken = mailbox.handle_DATA
 
     async def slow(server: SMTP, session: Session, envelope: Envelope) -> str:
-        time.sleep(4 if not inbox.mails else 0)
+        time.sleep(4 if not mailbox.mails else 0)
         return await taken(server, session, envelope)
 
-    inbox.handle_DATA = slow  # type: ignore[method-assign]
+    mailbox.handle_DATA = slow
     (result,) = run().runs
     with Store.open(tmp_path / ".engine" / "test") as store:
-        ids = {letter["Message-ID"] for letter in inbox.mails}
+        ids = {letter["Message-ID"] for letter in mailbox.mails}
         waiting = {f"<{one.id}@example.com>" for one in store.outbox.list_undelivered()}
         assert len(ids | waiting) == 1
     assert result.steps[0].tries >= 2

@@ -1,8 +1,5 @@
 """A candidate that takes the place of the model in use: real models, real data, the real store, a real deployment."""
 
-import subprocess
-import sys
-
 import pytest
 
 import engine
@@ -10,6 +7,7 @@ from engine.outcome import Outcome
 from engine.store import Store
 from engine.store.location import resolve_state_folder
 
+from ..command_line import call_engine
 from .test_challengers import draw, outcomes, run_once
 
 SPEC = """
@@ -80,8 +78,7 @@ def list_versions(folder, model: str) -> list:
 
 
 def run_engine(folder, *arguments: str) -> str:
-    command = [sys.executable, "-m", "engine", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = call_engine(folder, *arguments)
     return done.stdout + done.stderr
 
 

@@ -20,7 +20,7 @@ FEED = """
 """
 
 
-def test_a_decimal_comma_is_told_and_is_not_another_kind_of_dataset(spec: Spec, tmp_path: Path) -> None:
+def test_a_decimal_comma_is_reported_and_is_not_another_kind_of_dataset(spec: Spec, tmp_path: Path) -> None:
     path = spec(FEED)
 
     def read(day: int, price: str) -> str:

@@ -6,9 +6,7 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +22,9 @@ from engine.scenarios.result import RunResult
 from engine.spec import Secrets, load
 from engine.store import MessageState, Store
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import ENGINE, call_engine
+from ..waiting import wait_for
+
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 SPEC = """
     channels: {rows: {kind: dataset, path: sent.ndjson}}
@@ -78,7 +78,7 @@ def read_sent(folder: Path, reporter: str) -> list[tuple[str, str]]:
     return [(row["event"], row["subject"]) for row in rows if row["reporter"] == reporter]
 
 
-def test_a_condition_that_flaps_over_20_runs_is_told_at_each_change(watch: Watch, tmp_path: Path) -> None:
+def test_a_condition_that_flaps_over_20_runs_is_reported_at_each_change(watch: Watch, tmp_path: Path) -> None:
     draw = random.Random(20261128)
     failed = [draw.random() < 0.5 for _ in range(20)]
     for hour, bad in enumerate(failed):
@@ -100,7 +100,7 @@ def test_a_condition_that_flaps_over_20_runs_is_told_at_each_change(watch: Watch
     assert len(read_sent(tmp_path, "rarely")) == len(alerts)
 
 
-def test_what_a_cooldown_holds_back_is_told_by_the_run(watch: Watch) -> None:
+def test_what_a_cooldown_holds_back_is_reported_by_the_run(watch: Watch) -> None:
     watch("FAILED", 0)
     told = {one.reporter: one for one in watch("FAILED", 1).deliveries}
     assert told["rarely"].state == "SKIPPED"
@@ -109,7 +109,7 @@ def test_what_a_cooldown_holds_back_is_told_by_the_run(watch: Watch) -> None:
         "2026-11-02 12:00:00 UTC at the earliest"
     )
     assert told["changes"].reason.startswith(
-        "nothing has changed: its run_condition has held since 2026-11-02 08:00:00"
+        "it tells a beginning once: its run_condition has held since 2026-11-02 08:00:00"
     )
     assert {one.reporter: one.state for one in watch("FAILED", 4).deliveries}["rarely"] == "SENT"
 
@@ -152,7 +152,7 @@ def test_a_preview_says_what_would_be_sent_and_why_not(watch: Watch) -> None:
     assert "Subject: Recovered: watch SUCCESS" in shown[0]
     shown.clear()
     watch("FAILED", 1, preview=shown.append)
-    assert shown[0].startswith('Reporter "changes" would send nothing: nothing has changed:')
+    assert shown[0].startswith('Reporter "changes" would send nothing: it tells a beginning once:')
 
 
 def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path) -> None:
@@ -167,24 +167,17 @@ def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path)
     assert plan()["rarely to rows"] == f"depends: outcome == 'FAILED', at most once in 4 h 0 min; {seen}"
 
 
-def wait_for(path: Path) -> None:
-    until = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    assert path.exists()
-
-
 @pytest.mark.slow
 def test_a_killed_run_is_a_change_and_the_next_good_one_a_recovery(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "outcome").write_text("SUCCESS")
-    subprocess.run([ENGINE, "run", "project.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     (tmp_path / "outcome").write_text("wait")
     process = subprocess.Popen([ENGINE, "run", "project.yaml"], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    wait_for(tmp_path / "waiting")
+    wait_for((tmp_path / "waiting").exists, "the step")
     process.kill()
     process.wait()
     (tmp_path / "outcome").write_text("SUCCESS")
-    subprocess.run([ENGINE, "run", "project.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     assert read_sent(tmp_path, "outcomes") == [
         ("message", "watch: ABORTED"), ("recovery", "Recovered: watch: SUCCESS"),
     ]  # fmt: skip
@@ -237,9 +230,7 @@ def test_a_sender_that_is_killed_while_a_webhook_is_silent_repeats_the_message_w
     module(MODULE)
     (tmp_path / "outcome").write_text("FAILED")
     process = subprocess.Popen([ENGINE, "run", path.name], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while not got and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_for(lambda: got, "the request")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     answer.set()
@@ -308,7 +299,7 @@ def test_a_run_that_evaluates_an_earlier_day_neither_alerts_nor_recovers(
         ("soft_min", "on_warning: warn", "checks['enough'].outcome == 'WARNING'"),
     ],
 )
-def test_a_mute_is_no_recovery_whatever_the_step_makes_of_the_check(
+def test_a_mute_does_not_count_as_a_recovery_whatever_the_step_makes_of_the_check(
     limit: str, step: str, condition: str, spec: Callable[[str], Path], tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("a\n1\n")

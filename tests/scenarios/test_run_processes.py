@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +12,14 @@ import pytest
 
 from engine.outcome import Outcome
 from engine.pipeline.log import LogLine
+from engine.scenarios import process
 from engine.scenarios.process import Conversation, RunProcess, run_in_process
 from engine.scenarios.requests import LoadRequest, RunRequest
 from engine.scenarios.run_reasons import ChangedPart
 from engine.store import Store, generate_id
+
+from ..mailboxes import read_sent
+from ..waiting import wait_for
 
 MODULE = """
     import os, pathlib, signal
@@ -44,8 +47,11 @@ SPEC = """
 
 
 @pytest.fixture
-def request_run(spec: Callable[[str], Path], module: Callable[[str], None]) -> Callable[..., Conversation]:
-    """Ask for a run of the function `mine:…` in a process."""
+def request_run(
+    spec: Callable[[str], Path], module: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Conversation]:
+    """Ask for a run of the function `mine:…` in a process, which may take its time to end."""
+    monkeypatch.setattr(process, "EXIT_LIMIT", 20.0)
     module(MODULE)
 
     def request(function: str, run: str, *, lines: list[LogLine]) -> Conversation:
@@ -60,10 +66,6 @@ def open_state(folder: Path) -> Store:
     return Store.open(next(path.parent for path in folder.rglob("state.db")))
 
 
-def read_told(folder: Path) -> str:
-    return "".join(path.read_text() for path in (folder / "told").rglob("*") if path.is_file())
-
-
 def test_a_requested_run_has_its_id_its_trigger_and_its_values(
     request_run: Callable[..., Conversation], tmp_path: Path
 ) -> None:
@@ -75,7 +77,7 @@ def test_a_requested_run_has_its_id_its_trigger_and_its_values(
     assert told.runs[0].steps[1].variables == {"month": "2026-02-01"}
     with open_state(tmp_path) as store:
         assert store.runs.get(run).outcome is Outcome.WARNING
-    assert "WARNING of 2026-02-01 by cron" in read_told(tmp_path)
+    assert "WARNING of 2026-02-01 by cron" in read_sent(tmp_path / "told")
     assert next(line.text for line in lines if line.step == "it") == "started"
     assert int((tmp_path / "pid").read_text()) != os.getpid()
 
@@ -88,7 +90,7 @@ def test_secrets_stay_in_the_process_of_the_run(request_run: Callable[..., Conve
     assert "open sesame" not in json.dumps([line.text for line in lines]) + told.runs[0].model_dump_json()
 
 
-def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
+def test_a_run_whose_process_is_killed_is_reported_by_the_next_run(
     request_run: Callable[..., Conversation], tmp_path: Path
 ) -> None:
     run = generate_id(datetime.now(UTC))
@@ -100,7 +102,7 @@ def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
     assert request_run("note", generate_id(datetime.now(UTC)), lines=[]).runs != []
     with open_state(tmp_path) as store:
         assert store.runs.get(run).outcome is Outcome.ABORTED
-    assert "ABORTED of 2026-02 by cron" in read_told(tmp_path)
+    assert "ABORTED of 2026-02 by cron" in read_sent(tmp_path / "told")
 
 
 def test_why_a_run_cannot_begin_is_replied(request_run: Callable[..., Conversation], tmp_path: Path) -> None:
@@ -165,7 +167,4 @@ def test_a_process_that_nobody_needs_ends_with_the_one_that_started_it(tmp_path:
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     supervisor = Path("/proc", done.stdout.strip())
-    until = time.monotonic() + 30
-    while supervisor.exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for(lambda: not supervisor.exists(), "the end of the supervisor", 30)

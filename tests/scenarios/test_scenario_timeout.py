@@ -3,8 +3,6 @@
 import email
 import email.policy
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +13,10 @@ from engine.outcome import Outcome
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..command_line import call_engine
+from ..processes import is_alive
+
 Run = Callable[..., CallResult]
-ENGINE = Path(sys.executable).with_name("engine")
 
 MODULE = """
     import os, pathlib, subprocess, time
@@ -91,13 +91,6 @@ def given(spec: Callable[[str], Path], module: Callable[[str], None]) -> Callabl
     return given
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def survivors(folder: Path) -> list[int]:
     """Return the processes of the steps that are still alive; at least one must have been started."""
     return [pid for pid in map(int, (folder / "pids").read_text().split()) if is_alive(pid)]
@@ -110,9 +103,7 @@ def test_a_run_that_takes_too_long_is_stopped_with_all_its_processes(
 ) -> None:
     path = given(function, f"{seconds}s")
     begun = time.monotonic()
-    done = subprocess.run(
-        [ENGINE, "run", path, "--format", "json"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = call_engine(tmp_path, "run", path, "--format", "json")
     assert seconds <= time.monotonic() - begun < seconds + 15
     assert done.returncode == 3, done.stderr
     assert survivors(tmp_path) == []

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,16 @@ import polars as pl
 import pytest
 
 from engine.outcome import Outcome
+from engine.scenarios import process
 from engine.scenarios.result import StepResult
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..command_line import ENGINE, call_engine
+from ..processes import is_alive
+from ..waiting import wait_for
+
 Run = Callable[..., CallResult]
-ENGINE = Path(sys.executable).with_name("engine")
 
 MODULE = """
     import os, pathlib, signal, subprocess, sys, threading, time
@@ -115,13 +118,6 @@ def step(spec: Callable[[str], Path], module: Callable[[str], None], run: Run) -
     return step
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def survivors(folder: Path) -> list[int]:
     """Return the processes of the step that are still alive."""
     noted = folder / "pids"
@@ -134,8 +130,9 @@ def read_log(folder: Path) -> str:
 
 @pytest.mark.parametrize("leave", ["leave_child", "leave_session", "leave_daemon", "leave_printer"])
 def test_a_step_ends_with_its_function_and_what_it_leaves_ends_with_the_step(
-    leave: str, step: Callable[..., StepResult], tmp_path: Path
+    leave: str, step: Callable[..., StepResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process, "EXIT_LIMIT", 20.0)  # on a busy machine
     assert step(leave).outcome is Outcome.SUCCESS
     assert survivors(tmp_path) == []
     assert "the step has left processes running, which were ended with it" in read_log(tmp_path)
@@ -183,18 +180,12 @@ def test_nothing_survives_the_kill_of_its_run_and_no_lock_is_held_on(
     project = spec(f"""
         scenarios: {{all: {{steps: [{{name: it, kind: python, function: "mine:{function}", timeout: 100s}}]}}}}
     """)
-    with subprocess.Popen([ENGINE, "run", project.name], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([ENGINE, "run", project.name], cwd=tmp_path, stderr=subprocess.DEVNULL) as killed:
         expected = 4 if function == "hold" else 1
-        deadline = time.monotonic() + 60
-        while len(survivors(tmp_path)) < expected:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: len(survivors(tmp_path)) >= expected, "the processes of the step")
         time.sleep(1)  # the kernel compiles
-        process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while survivors(tmp_path):
-        assert time.monotonic() < deadline, survivors(tmp_path)
-        time.sleep(0.05)
+        killed.send_signal(signal.SIGKILL)
+    wait_for(lambda: not survivors(tmp_path), "the end of the processes of the step", 5)
     with Store.open(tmp_path / ".engine" / "test") as state, state.locks.hold("scenario all", wait=False):
         assert [run.scenario for run in state.runs.abort_dead()] == ["all"]
 
@@ -234,9 +225,7 @@ def test_the_command_ends_although_a_thread_does_not(
 ) -> None:
     module(MODULE)
     spec('scenarios: {all: {steps: [{name: it, kind: python, function: "mine:leave_thread"}]}}')
-    told = subprocess.run(
-        [ENGINE, "run", "project.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    told = call_engine(tmp_path, "run", "project.yaml")
     assert told.returncode == 0
     assert "all  SUCCESS" in told.stdout
     assert "a function has left threads running: Thread-1" in told.stderr

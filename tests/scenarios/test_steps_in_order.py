@@ -74,7 +74,7 @@ def test_what_follows_a_failure_is_skipped_unless_its_condition_says_otherwise(
     assert result.steps[2].reason == "mind the gap"
 
 
-def test_a_failure_in_a_project_without_scenarios_keeps_no_other_store_from_being_checked(
+def test_a_failure_in_a_project_without_scenarios_does_not_keep_other_stores_from_being_checked(
     spec: Callable[[str], Path], run: Run, tmp_path: Path
 ) -> None:
     for name in ("old", "new"):

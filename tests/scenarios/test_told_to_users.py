@@ -228,7 +228,7 @@ def test_two_projects_in_one_folder_share_nothing(spec: Spec, run: Run, rows: Ro
     assert {folder.name for folder in (tmp_path / ".engine").iterdir()} == {"test", "other"}
 
 
-def test_the_same_fault_at_two_places_of_the_spec_is_told_twice(
+def test_the_same_fault_at_two_places_of_the_spec_is_reported_twice(
     spec: Callable[[str], Path], run: Callable[..., CallResult], tmp_path: Path
 ) -> None:
     pl.DataFrame({"age": [1, 2]}).write_parquet(tmp_path / "d.parquet")

@@ -131,7 +131,7 @@ def test_a_model_scores_what_it_can_read(spec: Spec, run: Run, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("fault", ["gone", "unreadable"])
-def test_a_feature_that_cannot_be_read_costs_the_scores_and_not_the_report(
+def test_a_feature_that_cannot_be_read_prevents_the_scores_and_not_the_report(
     fault: str, spec: Spec, run: Run, tmp_path: Path
 ) -> None:
     spec(MODEL.replace("checks: {}", "checks: {good: {metric: accuracy, min: 0.5}, same: {metric: drift.*, max: 0.1}}"))
@@ -217,7 +217,7 @@ def test_plan_tells_what_the_types_tell(spec: Spec, tmp_path: Path) -> None:
     assert plan.exit_code == 0
 
 
-def test_a_column_that_only_the_batch_has_is_told(spec: Spec, run: Run, tmp_path: Path) -> None:
+def test_a_column_that_only_the_batch_has_is_reported(spec: Spec, run: Run, tmp_path: Path) -> None:
     spec("""
         datasets:
           old: {path: old.parquet}
@@ -251,7 +251,9 @@ def test_the_verb_compare_brings_rows_to_the_types_of_the_evaluation(spec: Spec,
     assert any("column 'a' is text in dataset 'new', but integer in the evaluation" in note for note in found.notes)
 
 
-def test_an_entity_that_is_gone_costs_the_entity_alone(spec: Spec, run: Run, tmp_path: Path) -> None:
+def test_a_missing_entity_column_makes_rows_independent_and_changes_nothing_else(
+    spec: Spec, run: Run, tmp_path: Path
+) -> None:
     spec("""
         datasets:
           old: {path: old.parquet, entity: card}

@@ -136,7 +136,7 @@ def test_other_versions_that_predict_the_same_are_recorded_once(version, tmp_pat
     assert not (version.parent / "2").exists()
 
 
-def test_other_versions_that_predict_something_else_are_told_and_it_is_trained_again(version, tmp_path, run):
+def test_other_versions_that_predict_something_else_are_reported_and_it_is_trained_again(version, tmp_path, run):
     probe = pl.read_parquet(version / "probe.parquet")
     probe.with_columns(pl.col("0") + 1e-6).write_parquet(version / "probe.parquet")
     rewrite(version, saved_by="1.8.0")
@@ -170,7 +170,7 @@ def test_a_state_without_digests_is_read_as_before(version, tmp_path, run):
     assert succeeds(run)
 
 
-def test_where_two_installations_share_a_state_each_has_its_version(version, tmp_path, run):
+def test_two_installations_that_share_a_state_have_a_version_each(version, tmp_path, run):
     rewrite(version, saved_by="1.8.0", change=gone)
     assert succeeds(run)
     assert plan_actions(tmp_path)["train m"].result == "version 2"

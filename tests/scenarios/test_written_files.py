@@ -1,7 +1,6 @@
 """Steps that write a dataset into a file, and steps that remove the files of one."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,12 +18,9 @@ from engine.scenarios.plan import Plan
 from engine.scenarios.session import CallResult
 from engine.spec import load
 
-ENGINE = Path(sys.executable).with_name("engine")
+from ..command_line import call_engine
+
 Run = Callable[..., CallResult]
-
-
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ENGINE, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 def plan(folder: Path, scenario: str) -> Plan:
@@ -70,7 +66,7 @@ def test_every_kind_of_dataset_is_written_and_a_later_step_may_read_it(run: Run,
         "out/old.parquet", "out/one.csv", "out/made.jsonl", "out/made.txt", "out/made.tsv",
     ]  # fmt: skip
     assert not (tmp_path / "out").exists()
-    dry = call(tmp_path, "run", "project.yaml", "--dry-run")
+    dry = call_engine(tmp_path, "run", "project.yaml", "--dry-run")
     assert "would write 200 rows into out/old.parquet; a dry run does not" in dry.stdout
     assert not (tmp_path / "out").exists()
     (result,) = run().runs
@@ -200,7 +196,7 @@ main()
     died = subprocess.run([sys.executable, killer, "run", "project.yaml"], cwd=tmp_path, timeout=120, check=False)
     assert died.returncode == -signal.SIGKILL
     assert (tmp_path / "out.csv").read_text() == "before\n"
-    assert call(tmp_path, "run", "project.yaml").returncode == 0
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     assert pl.read_csv(tmp_path / "out.csv").height == 10
 
 
@@ -245,7 +241,7 @@ def test_the_files_of_a_dataset_are_removed_and_no_others(
     before = fill(tmp_path)
     (action,) = plan(tmp_path, scenario).all_actions()
     assert set(action.notes) == {f"data/{name}" for name in removed}
-    dry = call(tmp_path, "run", "project.yaml", scenario, "--dry-run")
+    dry = call_engine(tmp_path, "run", "project.yaml", scenario, "--dry-run")
     assert "would remove" in dry.stdout
     assert present(tmp_path) == before
     (result,) = run(scenario).runs
@@ -280,7 +276,7 @@ def test_nothing_is_removed_through_a_symbolic_link(
     elif what == "folder":
         (parts / "link").symlink_to(outside)
     else:
-        os.rename(parts, outside / "parts")  # noqa: PTH104
+        parts.rename(outside / "parts")
         parts.symlink_to(outside / "parts")
     (result,) = run("parts").runs
     assert result.outcome is Outcome.FAILED

@@ -1,7 +1,5 @@
 """A node that runs as a process, with a token of each role, for tests that ask it over HTTP."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +8,8 @@ import httpx2
 from engine.server.callers import Role
 from engine.store.node import Node
 
-from ..service.served import Served  # noqa: TID252 - one way to start a server
+from ..command_line import call_engine
+from ..service.served import Served
 
 NODE = "version: 1\nnode: factory\nfolder: data\nlisten: 127.0.0.1:0\n"
 
@@ -24,14 +23,7 @@ def write_node(folder: Path, more: str = "") -> Path:
 def make_token(folder: Path, name: str, role: str, *options: str) -> str:
     """Make a token as people do, and return it."""
     command = ["node", "token", "create", "node.yaml", name, "--role", role, *options]
-    return run_engine(folder, *command).stdout.strip()
-
-
-def run_engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "engine", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
-    )
+    return call_engine(folder, *command).stdout.strip()
 
 
 class AskedNode:

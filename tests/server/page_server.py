@@ -37,7 +37,7 @@ class PageServer(SmallServer):
     def measure_tick_age(self) -> float:
         return 0.0
 
-    def list_next_times(self, project: str, count: int) -> list[object]:  # type: ignore[override]
+    def list_next_times(self, project: str, count: int) -> list[object]:
         return []
 
 

@@ -19,7 +19,7 @@ def ask(address: str, path: str = "/healthz", **headers: str | bytes) -> httpx2.
         return client.get(path, headers=headers)
 
 
-def test_only_whether_the_server_lives_and_is_ready_is_open(served: SmallServer, address: str) -> None:
+def test_only_the_health_of_the_server_is_public(served: SmallServer, address: str) -> None:
     for path in OPEN:
         assert ask(address, path, host="10.0.0.7").status_code == 200
     for path in (
@@ -88,7 +88,7 @@ def test_a_page_of_another_origin_is_refused_even_with_the_token(served: SmallSe
     assert not [name for name in preflight.headers if name.startswith("access-control")]
 
 
-def test_after_ten_failures_nobody_without_the_token_is_looked_into(served: SmallServer, address: str) -> None:
+def test_requests_without_the_token_are_limited_after_ten_failures(served: SmallServer, address: str) -> None:
     found = [ask(address).status_code for _ in range(12)]
     assert found == [401] * 10 + [429] * 2
     limited = ask(address)
@@ -112,7 +112,7 @@ def test_the_limit_of_failures_ends_after_a_minute_and_remembers_few_addresses()
     assert len(limit._failures) <= 1000
 
 
-def test_answers_say_that_nobody_keeps_frames_or_guesses_them(client: httpx2.Client) -> None:
+def test_answers_forbid_frames_guessing_of_types_and_caching(client: httpx2.Client) -> None:
     for path in ("/livez", "/healthz", "/metrics", "/nowhere"):
         headers = client.get(path).headers
         assert headers["cache-control"] == "no-store"
@@ -121,7 +121,7 @@ def test_answers_say_that_nobody_keeps_frames_or_guesses_them(client: httpx2.Cli
         assert "server" not in headers
 
 
-def test_the_token_is_told_nowhere(served: SmallServer, client: httpx2.Client, told: list[str]) -> None:
+def test_the_token_is_shown_nowhere(served: SmallServer, client: httpx2.Client, told: list[str]) -> None:
     for path in (
         "/healthz",
         "/metrics",

@@ -127,7 +127,7 @@ def test_a_body_is_one_json_object_that_every_reader_reads_alike(
     assert status == 202 or answer.json()["error"]
 
 
-def test_whoever_sends_or_reads_too_slowly_is_disconnected(
+def test_a_client_that_sends_or_reads_too_slowly_is_disconnected(
     served: SmallServer, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "EXCHANGE_SECONDS", 0.5)

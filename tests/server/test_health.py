@@ -93,14 +93,14 @@ def test_health_tells_what_runs_waits_was_skipped_and_did_not_arrive(
     assert found["next"] == [{"time": "2026-12-01T02:30:00+00:00", "scenario": "nightly", "trigger": "at night"}]
 
 
-def test_a_trigger_that_the_spec_does_not_have_any_more_is_no_error(served: SmallServer, client: httpx2.Client) -> None:
+def test_a_trigger_that_has_left_the_spec_causes_no_error(served: SmallServer, client: httpx2.Client) -> None:
     served.store.fires.advance([TriggerState("nightly", "gone", "d", NOW, error="e", error_since=NOW)])
     (found,) = client.get("/healthz").json()["projects"]
     assert found["trigger_errors"] == []
     assert 'trigger="gone"' not in client.get("/metrics").text
 
 
-def test_a_state_that_cannot_be_read_is_told_and_the_rest_is_answered(
+def test_a_state_that_cannot_be_read_is_reported_and_the_rest_is_answered(
     served: SmallServer, client: httpx2.Client
 ) -> None:
     (served.store.folder / "state.db").write_bytes(b"this is not a database" * 1000)

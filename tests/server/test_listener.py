@@ -33,7 +33,7 @@ def test_an_address_in_use_is_an_error_before_anything_is_answered(served: Small
 
 
 @pytest.mark.parametrize("text", ["7310", "localhost", ":7310", "1.2.3.4:x", "1.2.3.4:70000", "::1:7310", "a:b:c", ""])
-def test_what_is_no_address_is_refused_with_an_example(served: SmallServer, text: str) -> None:
+def test_a_text_that_is_not_an_address_is_refused_with_an_example(served: SmallServer, text: str) -> None:
     with pytest.raises(UsageError, match=r"write HOST:PORT, such as 127\.0\.0\.1:7310"):
         create(served, ListenerOptions(text))
 
@@ -90,7 +90,7 @@ def test_a_token_that_was_given_is_printed_for_persons_alone(served: SmallServer
     assert given.choose_shown_url(to_person=False) == given.url
 
 
-def test_a_server_url_of_another_port_is_told_unless_a_proxy_may_lead_here(served: SmallServer) -> None:
+def test_a_server_url_of_another_port_is_reported_unless_a_proxy_may_lead_here(served: SmallServer) -> None:
     listener, proxied = create(served), create(served, ListenerOptions("127.0.0.1:0", behind_proxy=True))
     for one in (listener, proxied):
         one.start()
@@ -132,7 +132,7 @@ def test_it_starts_again_on_the_same_address(served: SmallServer) -> None:
     second.stop()
 
 
-def test_with_a_certificate_it_speaks_tls_alone(served: SmallServer, tmp_path: Path) -> None:
+def test_a_server_with_a_certificate_speaks_only_tls(served: SmallServer, tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     listener = create(served, ListenerOptions("0.0.0.0:0", tls_cert=certificate, tls_key=key))
     listener.start()
@@ -152,7 +152,7 @@ def test_with_a_certificate_it_speaks_tls_alone(served: SmallServer, tmp_path: P
         listener.stop()
 
 
-def test_a_certificate_that_cannot_be_used_is_told(served: SmallServer, tmp_path: Path) -> None:
+def test_a_certificate_that_cannot_be_used_is_reported(served: SmallServer, tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     (tmp_path / "other").mkdir()
     _, other = make_certificate(tmp_path / "other")

@@ -130,7 +130,7 @@ def test_errors_are_pages_for_browsers_and_json_for_programs(served: SmallServer
     assert program.json()["help"] == 'did you mean "shop"?'
 
 
-def test_an_address_that_does_not_exist_is_told_to_who_is_logged_in_and_to_nobody_else(
+def test_only_a_person_who_is_logged_in_learns_that_an_address_does_not_exist(
     served: SmallServer, visitor: httpx2.Client
 ) -> None:
     unknown = ("/nowhere", "/Projects", "/projects/", "/p", "/HEALTHZ", "/projects/shop/nothing", "/favicon.ico")
@@ -157,7 +157,7 @@ def test_a_form_that_is_sent_without_a_session_did_nothing_and_leads_to_the_logi
     assert served.store.fires.count() == 0
 
 
-def test_all_methods_of_a_path_are_told(served: SmallServer, visitor: httpx2.Client) -> None:
+def test_all_methods_of_a_path_are_reported(served: SmallServer, visitor: httpx2.Client) -> None:
     found = visitor.delete("/login")
     assert (found.status_code, found.headers["allow"]) == (405, "GET, HEAD, POST")
 

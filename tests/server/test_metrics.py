@@ -155,7 +155,7 @@ def evaluation(metrics: dict[str, float | None]) -> Evaluation:
     return Evaluation(generate_id(NOW), "watch", "today", {}, NOW, prints, "1", "1", 5, 5, 0, values)
 
 
-def test_only_displayed_metrics_of_the_newest_evaluation_are_told(tmp_path: Path) -> None:
+def test_only_displayed_metrics_of_the_newest_evaluation_are_reported(tmp_path: Path) -> None:
     shown = """\
 evaluation_stores:
   watch:

@@ -15,9 +15,11 @@ import engine
 from engine.spec import load
 from engine.store.node import OperationState
 
-from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make deployments for all tests
-from ..service.served import list_descendants, wait_until  # noqa: TID252 - one way to start a server
-from .asked_node import NODE, AskedNode, make_token, run_engine, write_node
+from ..command_line import call_engine
+from ..deployments.deployed import make_bundle, write_spec
+from ..processes import list_descendants
+from ..service.served import wait_until
+from .asked_node import NODE, AskedNode, make_token, write_node
 from .certificates import make_certificate
 
 
@@ -51,22 +53,22 @@ def test_a_new_token_takes_the_place_of_an_old_one(asked: AskedNode) -> None:
     old = make_token(asked.folder, "ada", "deployer")
     new = make_token(asked.folder, "ada", "deployer", "--expires", "90d")
     assert (ask(old), ask(new)) == (200, 200)
-    third = run_engine(asked.folder, "node", "token", "create", "node.yaml", "ada", "--role", "deployer")
+    third = call_engine(asked.folder, "node", "token", "create", "node.yaml", "ada", "--role", "deployer")
     assert third.returncode == 2
     assert "has 2 valid tokens already" in third.stderr
-    listed = run_engine(asked.folder, "node", "token", "list", "node.yaml").stdout
+    listed = call_engine(asked.folder, "node", "token", "list", "node.yaml").stdout
     line = next(each for each in listed.splitlines() if old.split("_")[1] in each)
     assert re.search(r"ada +deployer +valid +.* never +2", line), line  # it was used just now
-    ambiguous = run_engine(asked.folder, "node", "token", "revoke", "node.yaml", "ada")
+    ambiguous = call_engine(asked.folder, "node", "token", "revoke", "node.yaml", "ada")
     assert "name one of them by its id" in ambiguous.stderr
-    revoked = run_engine(asked.folder, "node", "token", "revoke", "node.yaml", old.split("_")[1])
+    revoked = call_engine(asked.folder, "node", "token", "revoke", "node.yaml", old.split("_")[1])
     assert revoked.stdout == f"{old.split('_')[1]} of ada: revoked\n"
     assert (ask(old), ask(new)) == (401, 200)
-    assert run_engine(asked.folder, "node", "token", "revoke", "node.yaml", "ada").returncode == 0
+    assert call_engine(asked.folder, "node", "token", "revoke", "node.yaml", "ada").returncode == 0
     assert ask(new) == 401
 
 
-def test_who_has_asked_stands_in_what_was_done_and_no_token_stands_anywhere(tmp_path: Path) -> None:
+def test_the_record_of_actions_names_who_has_asked_and_no_token_is_written_anywhere(tmp_path: Path) -> None:
     asked = AskedNode(tmp_path)
     try:
         for token in asked.tokens.values():
@@ -86,12 +88,12 @@ def test_who_has_asked_stands_in_what_was_done_and_no_token_stands_anywhere(tmp_
 
 
 def test_two_servers_are_not_one_node(asked: AskedNode) -> None:
-    refused = run_engine(asked.folder, "serve", "--node", "node.yaml")
+    refused = call_engine(asked.folder, "serve", "--node", "node.yaml")
     assert refused.returncode == 2
     assert "another server is the node of" in refused.stderr
 
 
-def test_a_source_without_a_value_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_source_without_a_value_is_reported_at_the_start(tmp_path: Path) -> None:
     more = (
         "secrets: {there: {env: PATH}, gone: {env: ENGINE_TEST_GONE}, lost: {file: /nowhere/token}}\n"
         "deployments: {staging: {environment: {LANGUAGE: ENGINE_TEST_GONE}}}\n"
@@ -115,7 +117,7 @@ def test_hosts_and_origins_are_checked_also_with_a_token(asked: AskedNode) -> No
     assert asked.ask("/healthz", token, origin="https://evil.example").status_code == 403
 
 
-def test_a_node_is_ready_and_takes_its_file_again_at_a_signal(tmp_path: Path) -> None:
+def test_a_node_is_ready_and_reads_its_file_again_at_a_signal(tmp_path: Path) -> None:
     asked = AskedNode(tmp_path, "url: https://factory.example\nbehind_proxy: true\n")
     try:
         viewer, admin = asked.tokens["viewer"], asked.tokens["admin"]
@@ -146,7 +148,7 @@ def test_a_node_is_ready_and_takes_its_file_again_at_a_signal(tmp_path: Path) ->
         asked.kill()
 
 
-def test_it_speaks_tls_and_takes_a_new_certificate_at_a_signal(tmp_path: Path) -> None:
+def test_the_server_speaks_tls_and_reads_a_new_certificate_at_a_signal(tmp_path: Path) -> None:
     certificate, _ = make_certificate(tmp_path)
     (tmp_path / "other").mkdir()
     other, other_key = make_certificate(tmp_path / "other")
@@ -221,7 +223,7 @@ def test_what_the_file_decides_is_refused_elsewhere(
     write_node(tmp_path)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    refused = run_engine(tmp_path, "serve", *arguments, "--node", "node.yaml")
+    refused = call_engine(tmp_path, "serve", *arguments, "--node", "node.yaml")
     assert refused.returncode == 2
     assert said in refused.stderr
 
@@ -229,12 +231,12 @@ def test_what_the_file_decides_is_refused_elsewhere(
 def test_a_file_that_is_wrong_starts_nothing_and_validate_finds_the_same(tmp_path: Path) -> None:
     write_node(tmp_path, "trusted_keys: {ada: none.pem}\n").write_text(NODE.replace("127.0.0.1", "0.0.0.0"))
     for arguments in (["serve", "--node", "node.yaml"], ["validate", "node.yaml"]):
-        refused = run_engine(tmp_path, *arguments)
+        refused = call_engine(tmp_path, *arguments)
         assert refused.returncode == 2
         text = refused.stderr + refused.stdout
         assert "node.yaml:4:9: error: 0.0.0.0:0 can be reached from other machines" in text
     write_node(tmp_path)
-    assert run_engine(tmp_path, "validate", "node.yaml").stdout == "node.yaml: valid\n"
+    assert call_engine(tmp_path, "validate", "node.yaml").stdout == "node.yaml: valid\n"
 
 
 def test_an_empty_node_takes_up_a_deployment(tmp_path: Path) -> None:

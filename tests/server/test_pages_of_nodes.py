@@ -10,8 +10,8 @@ import engine
 from engine.spec import load
 from engine.store.node import Node, OperationState
 
-from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make deployments for all tests
-from ..service.served import wait_until  # noqa: TID252 - one way to start a server
+from ..deployments.deployed import make_bundle, write_spec
+from ..service.served import wait_until
 from .asked_node import AskedNode
 from .browsing import Browser
 

@@ -33,7 +33,7 @@ def test_a_requested_run_becomes_a_fire_with_its_variables_as_text(client: httpx
     assert client.get("/projects/shop/fires").json()["fires"] == [shown.json()]
 
 
-def test_without_a_body_a_run_is_asked_for_as_the_spec_says(client: httpx2.Client) -> None:
+def test_a_request_without_a_body_asks_for_a_run_as_the_spec_says(client: httpx2.Client) -> None:
     assert client.post(RUNS).json()["fire"]["variables"] == {}
 
 

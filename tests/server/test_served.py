@@ -6,13 +6,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 import pytest
+
+from ..mailboxes import read_sent
+from ..waiting import wait_for
 
 T = TypeVar("T")
 
@@ -86,15 +88,6 @@ def client(project: Path) -> Iterator[httpx2.Client]:
     assert TOKEN.encode() not in b"".join(path.read_bytes() for path in project.rglob("*") if path.is_file())
 
 
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come within {seconds} s")
-
-
 def wait_for_fire(client: httpx2.Client, path: str, state: str) -> dict[str, str]:
     def look() -> dict[str, str] | None:
         found: dict[str, str] = client.get(path).json()
@@ -103,7 +96,7 @@ def wait_for_fire(client: httpx2.Client, path: str, state: str) -> dict[str, str
     return wait_for(look, f"{path} {state}")
 
 
-def test_a_run_that_is_asked_for_is_made_once_and_told(client: httpx2.Client, project: Path) -> None:
+def test_a_run_that_is_asked_for_is_made_once_and_reported(client: httpx2.Client, project: Path) -> None:
     asked = {"variables": {"day": "2026-11-05"}}
     key = {"idempotency-key": "once"}
     answers = [client.post("/projects/shop/scenarios/nightly/runs", json=asked, headers=key) for _ in range(3)]
@@ -120,14 +113,10 @@ def test_a_run_that_is_asked_for_is_made_once_and_told(client: httpx2.Client, pr
     metrics = client.get("/metrics").text
     assert 'engine_runs_total{outcome="success",project="shop",scenario="nightly"} 1.0' in metrics
     assert 'engine_leader{project="shop"} 1.0' in metrics
-    wait_for(lambda: "SUCCESS of 2026-11-05" in read_told(project), "its message")
+    wait_for(lambda: "SUCCESS of 2026-11-05" in read_sent(project / "told"), "its message")
 
 
-def read_told(project: Path) -> str:
-    return "".join(path.read_text() for path in (project / "told").rglob("*") if path.is_file())
-
-
-def test_a_request_leads_out_of_no_folder(client: httpx2.Client, project: Path) -> None:
+def test_a_request_cannot_reach_files_outside_the_folder(client: httpx2.Client, project: Path) -> None:
     (project.parent / "secret.csv").write_text("a\n2\n")
     path = "/projects/shop/scenarios/nightly/runs"
     assert client.post(path, json={"variables": {"place": "../../secret"}}).status_code == 422

@@ -15,8 +15,8 @@ from engine.store import Store
 from engine.store.location import resolve_state_folder
 from engine.store.node import OperationState
 
-from ..deployments.deployed import make_project  # noqa: TID252 - one way to make bundles for all tests
-from ..node_api.node_server import QuietControl  # noqa: TID252 - a server that does nothing
+from ..deployments.deployed import make_project
+from ..node_api.node_server import QuietControl
 
 
 class Serving(QuietControl):

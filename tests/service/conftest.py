@@ -13,8 +13,7 @@ from engine.service.sources.watched_sources import WatchedSource
 from engine.service.watch.watch_loop import list_folders
 from engine.service.watch.watched_folders import WatchedFolders
 
-PATIENCE = 20.0
-"""Seconds that an event may take on a busy machine."""
+from ..waiting import PATIENCE
 
 
 class Watching:
@@ -67,4 +66,4 @@ def watch() -> Iterator[Callable[..., Watching]]:
 
 def data(path: Path, **keys: object) -> WatchedSource:
     """Return a source of data that settles fast."""
-    return WatchedSource("data", path, "dataset d", **{"settle": 0.2, **keys})  # type: ignore[arg-type]
+    return WatchedSource("data", path, "dataset d", **{"settle": 0.2, **keys})

@@ -11,8 +11,7 @@ from engine.spec import ProjectSpec, load
 from engine.spec.resources.scenarios import Scenario
 from engine.store import Fire, Pause, TriggerState
 
-PATIENCE = 20.0
-"""Seconds that a change may take on a busy machine until it fires."""
+from ..waiting import PATIENCE
 
 QUIET = 1.0
 """Seconds in which nothing fires, where nothing should: every look is repeated several times."""

@@ -14,8 +14,7 @@ from typing import Any
 
 from engine.store import OPEN_STATES, Fire, RunRecord, Store
 
-PATIENCE = 90.0
-"""Seconds that something may take on a busy machine."""
+from ..waiting import PATIENCE, wait_for
 
 TOKEN = "a-token-that-nobody-guesses-0123456789"
 """What a request to the server must have."""
@@ -32,6 +31,11 @@ def note(at="run", seconds=0.0):
         file.write(f"{at} {os.getpid()}\\n")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
+        time.sleep(0.02)
+
+def hold(name="go"):
+    note("hold")
+    while not (Path(__file__).parent / name).exists():
         time.sleep(0.02)
 
 def spin(seconds=60.0):
@@ -142,11 +146,8 @@ def _name_crash(folder: Path, crash_at: str | None) -> dict[str, str]:
 
 
 def wait_until(holds: Callable[[], bool], what: str, server: Served | None = None, seconds: float = PATIENCE) -> None:
-    """Wait until something holds."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, f"{what}; {server.describe() if server else ''}"
-        time.sleep(0.05)
+    """Wait until something holds; what does not is told with what the server has told."""
+    wait_for(holds, lambda: f"{what}; {server.describe() if server else ''}", seconds)
 
 
 def read_state(state: Path) -> tuple[list[Fire], list[RunRecord]]:
@@ -157,26 +158,3 @@ def read_state(state: Path) -> tuple[list[Fire], list[RunRecord]]:
 
 def list_open(state: Path) -> list[Fire]:
     return [fire for fire in read_state(state)[0] if fire.state in OPEN_STATES]
-
-
-def list_descendants(pid: int) -> list[int]:
-    """Return the processes that a process has started, and that these have started; zombies are left out."""
-    parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if state != "Z":
-            parents[int(path.parent.name)] = int(parent)
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found[1:]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

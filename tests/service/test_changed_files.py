@@ -145,7 +145,7 @@ def test_every_way_to_save_a_file_is_one_change(
     assert watching.wait(1.0) == set()
 
 
-def test_a_touch_or_a_save_of_the_same_bytes_is_no_change(watch: Watch, tmp_path: Path) -> None:
+def test_a_touch_or_a_save_of_the_same_bytes_does_not_count_as_a_change(watch: Watch, tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text("same\n")
     watching = watch(WatchedSource("spec", path), data(tmp_path / "d.csv"))
@@ -172,7 +172,7 @@ def test_a_touched_file_of_data_is_not_waited_for(tmp_path: Path) -> None:
         assert (path in files.changed) is changed, content
 
 
-def test_what_editors_leave_beside_a_file_is_no_change(watch: Watch, tmp_path: Path) -> None:
+def test_files_that_editors_leave_beside_a_file_do_not_count_as_a_change(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("A = 1\n")
     watching = watch(WatchedSource("code", tmp_path), data(tmp_path / "*", several=True))
     for name in ("4913", ".a.py.swp", "a.py~", ".#a.py", "#a.py#", "a.py.tmp", ".~lock.b.csv#", ".a.csv.Ab12Cd"):
@@ -235,7 +235,7 @@ def test_a_csv_file_that_grows_counts_when_it_has_stayed_as_it_is(watch: Watch, 
     assert watching.wait() == {"d.csv"}
 
 
-def test_without_settle_a_csv_file_is_waited_for_half_a_minute(watch: Watch, tmp_path: Path) -> None:
+def test_a_csv_file_without_settle_is_waited_for_half_a_minute(watch: Watch, tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text("x\n")
     watching = watch(WatchedSource("data", path, "dataset d"))
@@ -371,7 +371,7 @@ def test_a_folder_on_a_network_is_looked_at_and_that_is_said(tmp_path: Path) -> 
     assert read_mounts(tmp_path / "none") == {}
 
 
-def test_where_no_more_watches_are_allowed_the_files_are_looked_at(tmp_path: Path) -> None:
+def test_files_are_polled_if_no_more_watches_are_allowed(tmp_path: Path) -> None:
     """The limit of open files lets the observer fail as an exhausted limit of inotify does."""
     code = f"""
 import resource, sys, time

@@ -217,7 +217,7 @@ def test_after_a_restart_nothing_fires_twice_and_a_change_during_the_downtime_fi
     assert served.wait(QUIET) == []
 
 
-def test_a_trigger_that_is_edited_takes_things_as_they_are(csv: Path, tmp_path: Path) -> None:
+def test_an_edited_trigger_starts_from_the_present_content(csv: Path, tmp_path: Path) -> None:
     served = serve(tmp_path)
     csv.write_text("a\n2\n")
     served.redefine()

@@ -61,7 +61,7 @@ def test_a_run_that_has_ended_is_done_whatever_was_asked_meanwhile(project: Proj
         (make_fire(), (TIMEOUT,), False),
     ],
 )
-def test_only_what_the_end_of_the_server_has_cut_off_is_made_once_more(
+def test_only_a_run_that_the_end_of_the_server_has_interrupted_is_repeated(
     project: ProjectSpec, fire: Fire, events: tuple[Event, ...], again: bool
 ) -> None:
     changes = conclude_fire(fire, replace(RUN, outcome=Outcome.ABORTED, events=events), project)
@@ -97,7 +97,7 @@ def test_kills_for_want_of_memory_are_counted_by_both_kinds_of_control_groups(
     assert count_memory_kills(tmp_path / "table", tmp_path) == count
 
 
-def test_the_end_of_a_process_is_told_with_what_caused_it() -> None:
+def test_the_end_of_a_process_is_reported_with_what_caused_it() -> None:
     assert describe_process_end(3, memory_killed=False) == "its process ended with exit code 3"
     assert "out of memory" in describe_process_end(-9, memory_killed=True)
     assert "out of memory" in describe_process_end(-9, memory_killed=False)  # as what may have been the cause

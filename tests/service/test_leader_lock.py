@@ -8,7 +8,7 @@ from engine.errors import EngineError
 from engine.service.leader_lock import LeaderLock, find_leader, refuse_network_folder
 
 
-def test_one_server_at_a_time_holds_the_lock_and_says_what_it_goes_by(tmp_path: Path) -> None:
+def test_one_server_at_a_time_holds_the_lock_and_notes_its_revision(tmp_path: Path) -> None:
     first, second = LeaderLock(tmp_path), LeaderLock(tmp_path)
     assert find_leader(tmp_path) is None
     assert (first.try_take(), second.try_take()) == (True, False)

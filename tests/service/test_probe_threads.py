@@ -9,21 +9,16 @@ import pytest
 
 from engine.service.sources.probe_threads import AT_ONCE, MOST_THREADS, PROBE_SECONDS, ProbeEnd, ProbeThreads
 
+from ..clocks import SecondsClock
+
 PATIENCE = 10.0
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Looks:
     """Looks of which some hang until the test ends."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = SecondsClock()
         self.threads = ProbeThreads(self.clock)
         self.ends: list[ProbeEnd] = []
         self.go_on = threading.Event()

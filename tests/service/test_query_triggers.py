@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .data_triggers import PATIENCE, QUIET, Served, write_spec
+from ..processes import is_alive
+from ..waiting import PATIENCE, wait_for
+from .data_triggers import QUIET, Served, write_spec
 
 D = "d: {path: d.csv, settle: 200ms}"
 
@@ -66,7 +68,7 @@ def test_the_order_of_rows_counts_if_the_query_gives_one(tmp_path: Path, sql: st
 
 
 @pytest.mark.slow
-def test_an_error_is_told_in_words_and_keeps_the_last_result(tmp_path: Path) -> None:
+def test_an_error_is_reported_in_words_and_keeps_the_last_result(tmp_path: Path) -> None:
     csv = tmp_path / "d.csv"
     csv.write_text("a,b\n1,x\n")
     served = serve(tmp_path, "SELECT a FROM d")
@@ -124,10 +126,7 @@ def test_the_end_of_the_server_ends_a_query(tmp_path: Path) -> None:
     assert served.tick() == []
     assert time.monotonic() - began < 0.5
     served.probes.close()
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and Path(f"/proc/{child}").exists():
-        time.sleep(0.02)
-    assert not Path(f"/proc/{child}").exists()
+    wait_for(lambda: not is_alive(child), "the end of the query")
 
 
 def test_what_looks_at_data_loads_no_data_library() -> None:

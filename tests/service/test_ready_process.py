@@ -14,18 +14,11 @@ import engine
 from engine.service.runs.ready_process import RETRY_SECONDS, UNUSED_SECONDS, ReadyProcess
 from engine.store import utc_now
 
-from .served import Served, describe_scenario, is_alive, list_descendants, read_state, wait_until, write_project
+from ..clocks import SecondsClock
+from ..processes import is_alive, list_descendants
+from .served import Served, describe_scenario, read_state, wait_until, write_project
 
 pytestmark = pytest.mark.slow
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def list_children() -> set[int]:
@@ -33,7 +26,7 @@ def list_children() -> set[int]:
 
 
 def test_a_process_that_no_run_needs_is_ended_after_a_while() -> None:
-    clock, before = Clock(), list_children()
+    clock, before = SecondsClock(), list_children()
     ready = ReadyProcess(os.environ, clock=clock)
     ready.prepare()
     ready.prepare()
@@ -48,7 +41,7 @@ def test_a_process_that_no_run_needs_is_ended_after_a_while() -> None:
 
 
 def test_a_process_that_has_died_is_not_given_and_not_replaced_at_once() -> None:
-    clock, before = Clock(), list_children()
+    clock, before = SecondsClock(), list_children()
     ready = ReadyProcess(os.environ, program=("-c", "raise SystemExit(1)"), clock=clock)
     ready.prepare()
     wait_until(lambda: not list_children() - before, "the process has not ended")

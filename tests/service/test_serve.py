@@ -1,13 +1,11 @@
-"""`engine serve` as a process: what it runs, what it says, how it ends."""
+"""`engine serve` as a process: what it runs and what it says."""
 
-import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,40 +14,14 @@ import pytest
 
 import engine
 from engine.outcome import Outcome
-from engine.store import Fire, FireState, Store, utc_now
+from engine.store import FireState, Store, utc_now
 
-from .served import (
-    PATIENCE,
-    TOKEN,
-    Served,
-    describe_scenario,
-    is_alive,
-    list_descendants,
-    list_open,
-    read_state,
-    wait_until,
-    write_project,
-)
+from ..command_line import call_engine
+from ..waiting import PATIENCE
+from .served import TOKEN, Served, describe_scenario, list_open, read_state, wait_until, write_project
+from .served_scenarios import ask_for_run, write_scenarios
 
 pytestmark = pytest.mark.slow
-
-GROUPS = Path("/sys/fs/cgroup/memory")
-
-
-def write_scenarios(folder: Path, *scenarios: str, before: str = "") -> Path:
-    return write_project(folder, before + "scenarios:\n" + "".join(scenarios))
-
-
-def run_engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "engine", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def ask_for_run(state: Path, scenario: str, request: str = "one") -> None:
-    """Record a fire as a request would, before a server starts."""
-    now = utc_now()
-    with Store.open(state) as store:
-        assert store.fires.advance([], [Fire(scenario, "manual", f"manual:{request}", scheduled=now, seen_at=now)])
 
 
 def test_an_interval_starts_runs_of_its_times(serve: Callable[..., Served], tmp_path: Path) -> None:
@@ -131,112 +103,14 @@ def test_what_the_server_has_done_with_takes_no_memory(serve: Callable[..., Serv
     assert server.end() == 0
 
 
-@pytest.mark.parametrize("call", ["spin", "ignore"])
-def test_a_killed_server_leaves_no_process_of_a_run(serve: Callable[..., Served], tmp_path: Path, call: str) -> None:
-    write_scenarios(tmp_path, describe_scenario("s", call))
-    server = serve()
-    wait_until((tmp_path / "noted.txt").exists, "no run has begun", server)
-    processes = list_descendants(server.process.pid)
-    assert len(processes) >= 2
-    server.end(signal.SIGKILL)
-    time.sleep(1.0)
-    assert [pid for pid in processes if is_alive(pid)] == []
-
-
-def test_a_server_that_ends_in_order_ends_in_half_a_minute_whatever_runs(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
-    state = write_scenarios(
-        tmp_path,
-        *(describe_scenario(f"spins{number}", "spin") for number in range(2)),
-        *(describe_scenario(f"ignores{number}", "ignore") for number in range(2)),
-    )
-    server = serve("served.yaml", "--at-once", "4")
-    wait_until(
-        lambda: (tmp_path / "noted.txt").exists() and (tmp_path / "noted.txt").read_text().count("\n") == 4,
-        "the runs have not begun",
-        server,
-    )
-    processes = list_descendants(server.process.pid)
-    address = f"{server.wait_for('listening')['url']}/p/served/runs/{read_state(state)[1][0].id}/log?after=0"
-    asked = {"authorization": f"Bearer {TOKEN}"}
-    with httpx2.stream("GET", address, headers=asked, timeout=PATIENCE) as stream:  # somebody looks on
-        assert stream.status_code == 200
-        began = time.monotonic()
-        assert server.end(signal.SIGTERM) == 0
-        assert 15 < time.monotonic() - began < 30
-    assert [pid for pid in processes if is_alive(pid)] == []
-    fires, runs = read_state(state)
-    of = {run.scenario: run for run in runs}
-    for name in ("spins0", "spins1"):
-        assert of[name].outcome is Outcome.ABORTED
-        assert any("the server was ended" in event.what for event in of[name].events)
-    again = [fire for fire in fires if fire.scenario.startswith("spins") and fire.attempt == 2]
-    assert {fire.state for fire in again} == {FireState.WAITING}
-
-
-def test_a_second_signal_kills_runs_at_once(serve: Callable[..., Served], tmp_path: Path) -> None:
-    write_scenarios(tmp_path, describe_scenario("s", "ignore"))
-    server = serve()
-    wait_until((tmp_path / "noted.txt").exists, "no run has begun", server)
-    processes = list_descendants(server.process.pid)
-    began = time.monotonic()
-    server.process.send_signal(signal.SIGINT)
-    server.wait_for("draining")
-    assert server.end(signal.SIGINT) == 0
-    assert time.monotonic() - began < 10
-    assert [pid for pid in processes if is_alive(pid)] == []
-
-
-def test_a_run_that_a_killed_server_has_begun_is_told_and_made_once_more(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
-    reporter = "reporters: [{name: tell, channel: files, run_condition: outcome == 'ABORTED'}]"
-    state = write_scenarios(
-        tmp_path,
-        describe_scenario("s", "note", every="1h", arguments="{seconds: 3.0}", more=reporter),
-        before="channels: {files: {kind: file, path: told}}\n",
-    )
-    Store.open(state).close()
-    ask_for_run(state, "s")
-    server = serve()
-    wait_until((tmp_path / "noted.txt").exists, "no run has begun", server)
-    server.end(signal.SIGKILL)
-    server = serve()
-    server.wait_for("run")
-    wait_until(lambda: any((tmp_path / "told").glob("*")), "nobody was told", server)
-    assert server.end() == 0
-    fires, runs = read_state(state)
-    assert [run.outcome for run in runs if run.fire == fires[0].number] == [Outcome.ABORTED, Outcome.SUCCESS]
-    assert (fires[0].state, fires[0].attempt) == (FireState.DONE, 2)
-
-
-def test_the_standby_takes_over_when_the_leader_is_killed(serve: Callable[..., Served], tmp_path: Path) -> None:
-    state = write_scenarios(tmp_path, describe_scenario("s", "note"))
-    leader = serve()
-    leader.wait_for("served")
-    standby = serve()
-    standby.wait_for("standby")
-    leader.wait_for("run", 2)
-    assert standby.list_told("run") == []
-    leader.end(signal.SIGKILL)
-    began = time.monotonic()
-    standby.wait_for("served")
-    assert time.monotonic() - began < 2.0
-    standby.wait_for("run", 2)
-    assert standby.end() == 0
-    fires, runs = read_state(state)
-    for fire in fires:
-        assert sum(run.fire == fire.number and run.outcome is Outcome.SUCCESS for run in runs) <= 1
-
-
 def test_a_run_by_hand_makes_the_fire_wait_and_not_a_process(serve: Callable[..., Served], tmp_path: Path) -> None:
-    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="2s", arguments="{seconds: 25.0}"))
+    state = write_scenarios(tmp_path, describe_scenario("s", "hold", every="2s"))
     by_hand = subprocess.Popen([sys.executable, "-m", "engine", "run", "served.yaml", "s"], cwd=tmp_path)
     wait_until((tmp_path / "noted.txt").exists, "the run by hand has not begun")
     server = serve()
     told = server.wait_for("waits")
     assert "busy" in told["text"]
+    (tmp_path / "go").touch()
     assert by_hand.wait() == 0
     wait_until(lambda: len(read_state(state)[1]) == 2, "the fire has no run", server)
     server.end(signal.SIGKILL)
@@ -292,10 +166,10 @@ def test_a_paused_scenario_is_skipped_and_resuming_runs_nothing_of_the_past(
     state = write_scenarios(tmp_path, describe_scenario("s", "note", every="2s"))
     server = serve()
     server.wait_for("run")
-    assert run_engine(tmp_path, "pause", "served.yaml", "s", "--reason", "a holiday").returncode == 0
+    assert call_engine(tmp_path, "pause", "served.yaml", "s", "--reason", "a holiday").returncode == 0
     server.wait_for("skipped", 3)
     before = utc_now()
-    assert run_engine(tmp_path, "resume", "served.yaml", "s").returncode == 0
+    assert call_engine(tmp_path, "resume", "served.yaml", "s").returncode == 0
     count = len(server.list_told("run"))
     server.wait_for("run", count + 1, holds=lambda _: True)
     assert server.end() == 0
@@ -305,68 +179,6 @@ def test_a_paused_scenario_is_skipped_and_resuming_runs_nothing_of_the_past(
     assert all("paused by" in fire.reason and "a holiday" in fire.reason for fire in skipped)
     later = [fire for fire in fires if fire.state is FireState.DONE and fire.number > skipped[-1].number]
     assert all(fire.scheduled > before for fire in later)
-
-
-def test_a_run_whose_process_dies_is_told_with_the_cause_and_not_made_again(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
-    state = write_scenarios(
-        tmp_path,
-        describe_scenario(
-            "s",
-            "fall",
-            every=None,
-            arguments="{number: 11}",
-            more="reporters: [{name: tell, channel: files, run_condition: outcome == 'ABORTED'}]",
-        ),
-        before="channels: {files: {kind: file, path: told}}\n",
-    )
-    Store.open(state).close()
-    ask_for_run(state, "s")
-    server = serve()
-    told = server.wait_for("run")
-    assert told["outcome"] == "ABORTED"
-    assert "signal 11" in told["text"]
-    wait_until(lambda: any((tmp_path / "told").glob("*")), "nobody was told", server)
-    assert server.end() == 0
-    fires, runs = read_state(state)
-    assert (fires[0].state, fires[0].attempt, len(runs)) == (FireState.DONE, 1, 1)
-    assert "signal 11" in fires[0].reason
-    message = next((tmp_path / "told").glob("*")).read_text()
-    assert "signal 11" in message
-
-
-@pytest.fixture
-def memory_group() -> Iterator[Path]:
-    """A memory cgroup of 700 MB."""
-    group = GROUPS / f"engine-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as problem:
-        pytest.skip(f"a memory cgroup cannot be made here: {problem}")
-    try:
-        (group / "memory.limit_in_bytes").write_text(str(700 << 20))
-        yield group
-    finally:
-        wait_until(lambda: not (group / "cgroup.procs").read_text().split(), "processes are left in the group")
-        group.rmdir()
-
-
-def test_a_run_that_eats_all_memory_is_ended_and_the_server_lives(
-    serve: Callable[..., Served], tmp_path: Path, memory_group: Path
-) -> None:
-    state = write_scenarios(tmp_path, describe_scenario("s", "take", every=None, arguments="{megabytes: 4000}"))
-    Store.open(state).close()
-    ask_for_run(state, "s")
-    enter = ["sh", "-c", f'echo $$ > {memory_group / "cgroup.procs"}; exec "$@"', "sh"]
-    server = serve(before=enter)
-    told = server.wait_for("run")
-    assert told["outcome"] == "ABORTED"
-    assert "out of memory" in told["text"]
-    assert server.process.poll() is None
-    assert server.end() == 0
-    _, runs = read_state(state)
-    assert [run.outcome for run in runs] == [Outcome.ABORTED]
 
 
 def test_a_run_that_takes_longer_than_its_timeout_is_aborted_once(serve: Callable[..., Served], tmp_path: Path) -> None:
@@ -402,11 +214,11 @@ def test_what_follows_from_what_follows_ends_after_ten_runs(serve: Callable[...,
     assert [run.scenario for run in runs] == names[:11]
 
 
-def test_a_state_of_another_server_and_a_missing_spec_are_told(tmp_path: Path) -> None:
-    found = run_engine(tmp_path, "serve", "nowhere.yaml")
+def test_a_state_of_another_server_and_a_missing_spec_are_reported(tmp_path: Path) -> None:
+    found = call_engine(tmp_path, "serve", "nowhere.yaml")
     assert (found.returncode, found.stderr) == (2, "engine: error: nowhere.yaml does not exist\n")
     (tmp_path / "empty").mkdir()
-    found = run_engine(tmp_path, "serve", "empty")
+    found = call_engine(tmp_path, "serve", "empty")
     assert found.returncode == 2
     assert "holds no spec" in found.stderr
 

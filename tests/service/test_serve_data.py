@@ -9,7 +9,9 @@ import pytest
 from engine.outcome import Outcome
 from engine.store import FireState, Store, TriggerState
 
-from .served import PATIENCE, Served, is_alive, list_descendants, list_open, read_state, wait_until, write_project
+from ..processes import is_alive, list_descendants
+from ..waiting import PATIENCE
+from .served import Served, list_open, read_state, wait_until, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +23,13 @@ scenarios:
     triggers: [TRIGGER]
     steps: [{name: check, kind: run_checks, target: d}]
 """
+
+
+QUIET = 1.5
+"""Seconds in which nothing starts, where nothing should: data are looked at several times."""
+
+QUIET_QUERIES = 4.0
+"""As many seconds for queries: each is asked in a process of its own."""
 
 
 def read_trigger(state: Path) -> TriggerState | None:
@@ -36,7 +45,7 @@ def wait_until_seen(state: Path, server: Served) -> None:
 
 def test_a_file_that_grows_is_run_once_when_it_is_complete(serve: Callable[..., Served], tmp_path: Path) -> None:
     state = write_project(
-        tmp_path, DATA.replace("TRIGGER", "{name: new, kind: dataset_changed, dataset: d, every: 1s}")
+        tmp_path, DATA.replace("TRIGGER", "{name: new, kind: dataset_changed, dataset: d, every: 200ms}")
     )
     csv = tmp_path / "d.csv"
     csv.write_text("a\n")
@@ -48,12 +57,12 @@ def test_a_file_that_grows_is_run_once_when_it_is_complete(serve: Callable[..., 
         time.sleep(0.1)
     wait_until(lambda: len(read_state(state)[1]) == 1 and not list_open(state), "no run has ended", server)
     csv.touch()
-    time.sleep(4)
+    time.sleep(QUIET)
     assert server.end() == 0
     csv.write_text("a\n1\n")  # while no server looks
     server = serve()
     wait_until(lambda: len(read_state(state)[1]) == 2 and not list_open(state), "no second run has ended", server)
-    time.sleep(4)
+    time.sleep(QUIET)
     assert server.end() == 0
     fires, runs = read_state(state)
     assert [(fire.trigger, fire.changed, fire.state) for fire in fires] == [("new", ("d",), FireState.DONE)] * 2
@@ -64,14 +73,14 @@ def test_a_file_that_grows_is_run_once_when_it_is_complete(serve: Callable[..., 
 
 
 def test_another_result_of_a_query_starts_a_run(serve: Callable[..., Served], tmp_path: Path) -> None:
-    trigger = "{name: day, kind: query_changed, sql: SELECT MAX(a) AS last FROM d, every: 1s}"
+    trigger = "{name: day, kind: query_changed, sql: SELECT MAX(a) AS last FROM d, every: 200ms}"
     state = write_project(tmp_path, DATA.replace("TRIGGER", trigger))
     csv = tmp_path / "d.csv"
     csv.write_text("a\n1\n")
     server = serve()
     wait_until_seen(state, server)
     csv.write_text("a\n1\n0\n")
-    time.sleep(8)
+    time.sleep(QUIET_QUERIES)
     assert read_state(state)[0] == []
     csv.write_text("a\n2\n0\n")
     wait_until(lambda: len(read_state(state)[1]) == 1 and not list_open(state), "no run has ended", server)
@@ -80,8 +89,10 @@ def test_another_result_of_a_query_starts_a_run(serve: Callable[..., Served], tm
     assert (fire.state, fire.changed, run.outcome) == (FireState.DONE, ("d",), Outcome.SUCCESS)
 
 
-def test_a_query_that_cannot_be_computed_is_told_and_its_end_is(serve: Callable[..., Served], tmp_path: Path) -> None:
-    trigger = "{name: day, kind: query_changed, sql: SELECT MAX(b) AS last FROM d, every: 1s}"
+def test_a_query_that_cannot_be_computed_is_reported_and_its_end_is(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    trigger = "{name: day, kind: query_changed, sql: SELECT MAX(b) AS last FROM d, every: 200ms}"
     write_project(tmp_path, DATA.replace("TRIGGER", trigger))
     csv = tmp_path / "d.csv"
     csv.write_text("a\n1\n")
@@ -98,8 +109,10 @@ def test_a_query_that_cannot_be_computed_is_told_and_its_end_is(serve: Callable[
     assert len(server.list_told("trigger")) == 2
 
 
-def test_a_scenario_that_writes_what_it_reads_is_stopped_and_told(serve: Callable[..., Served], tmp_path: Path) -> None:
-    spec = DATA.replace("TRIGGER", "{name: new, kind: dataset_changed, dataset: d, every: 1s}")
+def test_a_scenario_that_writes_what_it_reads_is_stopped_and_reported(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    spec = DATA.replace("TRIGGER", "{name: new, kind: dataset_changed, dataset: d, every: 200ms}")
     spec = spec.replace("{name: check, kind: run_checks, target: d}", '{name: w, kind: python, function: "loop:write"}')
     state = write_project(tmp_path, spec.replace("settle: 1s", "settle: 200ms"))
     (tmp_path / "loop.py").write_text(
@@ -118,13 +131,13 @@ def test_a_scenario_that_writes_what_it_reads_is_stopped_and_told(serve: Callabl
     assert found is not None
     assert str(found.error).startswith("5 runs in a row were started by a file that changed only while the run before")
     assert "d.csv" in str(found.error)
-    time.sleep(4)
+    time.sleep(QUIET)
     assert len(read_state(state)[1]) == 6
     assert server.end() == 0
 
 
 def test_a_query_that_hangs_ends_with_a_server_that_is_killed(serve: Callable[..., Served], tmp_path: Path) -> None:
-    spec = DATA.replace("TRIGGER", "{name: q, kind: query_changed, sql: SELECT a FROM slow, every: 1s}")
+    spec = DATA.replace("TRIGGER", "{name: q, kind: query_changed, sql: SELECT a FROM slow, every: 200ms}")
     spec = spec.replace("datasets:", 'datasets:\n  slow: {kind: python, function: "mine:spin"}')
     write_project(tmp_path, spec)
     (tmp_path / "d.csv").write_text("a\n1\n")

@@ -18,9 +18,10 @@ from engine.spec import load
 from engine.spec.secrets.values import Secrets
 from engine.store import FireState
 
-from ..databases.postgres_server import PASSWORD, Database  # noqa: TID252 - tests are not an installed package
+from ..databases.postgres_server import PASSWORD, Database
+from ..waiting import wait_for
 from .served import Served, list_open, read_state, wait_until, write_project
-from .test_serve_data import wait_until_seen
+from .test_serve_data import QUIET, QUIET_QUERIES, wait_until_seen
 
 SPEC = """
 secrets: {warehouse: {env: WAREHOUSE}}
@@ -48,12 +49,12 @@ def warehouse(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
 def test_a_table_with_other_rows_starts_a_run_and_one_that_is_touched_does_not(
     serve: Callable[..., Served], tmp_path: Path, warehouse: Database
 ) -> None:
-    trigger = "{name: new, kind: dataset_changed, dataset: large, every: 1s}"
+    trigger = "{name: new, kind: dataset_changed, dataset: large, every: 200ms}"
     state = write_project(tmp_path, SPEC.replace("CONNECTION", POSTGRESQL).replace("TRIGGER", trigger))
     server = serve()
     wait_until_seen(state, server)
     warehouse.execute("UPDATE rows SET a = a; DELETE FROM rows WHERE a = 9")
-    time.sleep(4)
+    time.sleep(QUIET)
     assert read_state(state)[0] == []
     warehouse.execute("INSERT INTO rows VALUES (3)")
     wait_until(lambda: len(read_state(state)[1]) == 1 and not list_open(state), "no run has ended", server)
@@ -67,12 +68,12 @@ def test_a_table_with_other_rows_starts_a_run_and_one_that_is_touched_does_not(
 def test_another_result_of_a_query_over_a_table_starts_a_run(
     serve: Callable[..., Served], tmp_path: Path, warehouse: Database
 ) -> None:
-    trigger = "{name: last, kind: query_changed, sql: SELECT MAX(a) AS last FROM d, every: 1s}"
+    trigger = "{name: last, kind: query_changed, sql: SELECT MAX(a) AS last FROM d, every: 200ms}"
     state = write_project(tmp_path, SPEC.replace("CONNECTION", POSTGRESQL).replace("TRIGGER", trigger))
     server = serve()
     wait_until_seen(state, server)
     warehouse.execute("INSERT INTO rows VALUES (0)")
-    time.sleep(6)
+    time.sleep(QUIET_QUERIES)
     assert read_state(state)[0] == []
     warehouse.execute("INSERT INTO rows VALUES (7)")
     wait_until(lambda: len(read_state(state)[1]) == 1 and not list_open(state), "no run has ended", server)
@@ -90,13 +91,13 @@ def test_another_result_of_a_query_that_the_database_runs_starts_a_run(
         "CREATE TABLE loads (at timestamptz, amount numeric); INSERT INTO loads VALUES ('2026-01-01', 1.5)"
     )
     sql = "SELECT max(at)::date, sum(amount) FILTER (WHERE amount > ${least}) FROM loads -- the last"
-    trigger = f"{{name: last, kind: query_changed, connection: warehouse, sql: {sql!r}, every: 1s}}"
+    trigger = f"{{name: last, kind: query_changed, connection: warehouse, sql: {sql!r}, every: 200ms}}"
     text = "variables: {least: 1}" + SPEC.replace("CONNECTION", POSTGRESQL).replace("TRIGGER", trigger)
     state = write_project(tmp_path, text)
     server = serve()
     wait_until_seen(state, server)
     warehouse.execute("INSERT INTO loads VALUES ('2025-01-01', 0.5)")
-    time.sleep(4)
+    time.sleep(QUIET_QUERIES)
     assert read_state(state)[0] == []
     warehouse.execute("INSERT INTO loads VALUES ('2026-01-02', 0.5)")
     wait_until(lambda: len(read_state(state)[1]) == 1 and not list_open(state), "no run has ended", server)
@@ -138,10 +139,7 @@ def test_the_counts_of_the_server_spare_a_look_at_the_content(warehouse: Databas
     undone, same = ask()
     assert same == content
     warehouse.execute("INSERT INTO rows VALUES (4)")
-    until = time.monotonic() + 10
-    while ask()[0] in (marker, undone):
-        assert time.monotonic() < until, "the server counts nothing"
-        time.sleep(0.1)
+    wait_for(lambda: ask()[0] not in (marker, undone), "another count of the server", 10)
     assert ask()[1] != content
     warehouse.execute("CREATE VIEW seen AS SELECT * FROM rows; TRUNCATE rows")
     assert ask("seen")[0][1] is None

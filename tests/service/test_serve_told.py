@@ -46,7 +46,7 @@ def test_each_reload_says_what_it_has_changed(serve: Callable[..., Served], tmp_
     assert server.end() == 0
 
 
-def test_of_two_specs_of_one_project_the_second_is_told_once_and_is_in_the_health(
+def test_the_second_of_two_specs_of_one_project_is_reported_once_and_in_the_health(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:
     text = f"version: 1\nproject: one\nscenarios:\n{describe_scenario('s', 'note', every='30d')}"
@@ -69,7 +69,7 @@ def test_of_two_specs_of_one_project_the_second_is_told_once_and_is_in_the_healt
     assert server.end() == 0
 
 
-def test_a_state_that_can_be_used_again_is_told(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_state_that_can_be_used_again_is_reported(serve: Callable[..., Served], tmp_path: Path) -> None:
     state = write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='1s')}")
     state.parent.mkdir()
     state.write_text("a file where a folder should be")
@@ -93,9 +93,7 @@ def test_a_state_that_can_be_used_again_is_told(serve: Callable[..., Served], tm
     assert server.end() == 0
 
 
-def test_a_spec_that_is_deleted_is_told_once_and_one_that_comes_back_as_well(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
+def test_a_deleted_spec_is_reported_once_and_so_is_its_return(serve: Callable[..., Served], tmp_path: Path) -> None:
     write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='30d')}")
     spec = tmp_path / "served.yaml"
     good = spec.read_text()
@@ -111,7 +109,7 @@ def test_a_spec_that_is_deleted_is_told_once_and_one_that_comes_back_as_well(
     assert server.end() == 0
 
 
-def test_a_state_that_is_replaced_is_told_and_opened_anew(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_state_that_is_replaced_is_reported_and_opened_anew(serve: Callable[..., Served], tmp_path: Path) -> None:
     state = write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='1s')}")
     server = serve()
     server.wait_for("run", 2)

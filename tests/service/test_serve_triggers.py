@@ -17,6 +17,7 @@ import pytest
 
 from engine.outcome import Outcome
 
+from ..command_line import call_engine
 from .served import TOKEN, Served, describe_scenario, read_state, wait_until, write_project
 
 pytestmark = pytest.mark.slow
@@ -51,8 +52,7 @@ scenarios:
 
 
 def run_by_hand(folder: Path, scenario: str) -> "subprocess.CompletedProcess[str]":
-    program = [sys.executable, "-m", "engine", "run", "served.yaml", scenario]
-    return subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=90, check=False)
+    return call_engine(folder, "run", "served.yaml", scenario)
 
 
 def read_letters(folder: Path) -> dict[str, str]:
@@ -68,7 +68,7 @@ def read_letters(folder: Path) -> dict[str, str]:
     return found
 
 
-def test_messages_tell_what_has_changed_and_a_value_that_fits_nowhere_is_told(
+def test_messages_tell_what_has_changed_and_a_value_that_fits_nowhere_is_reported(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:
     state = write_project(tmp_path, SPEC)
@@ -155,8 +155,7 @@ def test_a_watch_beside_a_server_says_that_both_make_runs(serve: Callable[..., S
 
 
 def test_the_example_of_every_night_is_served_as_it_is_written(serve: Callable[..., Served], tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "engine", "init", ".", "--example", "nightly"]
-    subprocess.run(program, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert call_engine(tmp_path, "init", ".", "--example", "nightly").returncode == 0
     server = serve("project.yaml")
     due = datetime.fromisoformat(server.wait_for("served")["next"])
     assert (due.hour, due.minute) == (4, 30)

@@ -14,6 +14,8 @@ from engine.store import RunRecord, Store, generate_id
 from engine.store.retention.pruning import Pruned
 from engine.store.state.size import StateSize
 
+from ..waiting import wait_for
+
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 SPEC = "version: 1\nproject: p\ndatasets: {t: {path: t.csv}}\n"
 Told = list[tuple[str, str]]
@@ -81,7 +83,7 @@ def test_the_log_is_emptied_only_while_no_run_is_at_work(store: Store, tmp_path:
     assert not log.stat().st_size
 
 
-def test_what_fails_is_told_and_does_not_end_it(store: Store, tmp_path: Path) -> None:
+def test_what_fails_is_reported_and_does_not_end_it(store: Store, tmp_path: Path) -> None:
     told: Told = []
     project = load_project(tmp_path, "{runs: {keep: 1}}")
     upkeep = StateMaintenance(store.folder, project, lambda *told_of: told.append(told_of), lambda: NOW)
@@ -98,16 +100,13 @@ def test_the_thread_does_it_with_a_connection_of_its_own_and_ends_when_asked(sto
     for days in (3, 2, 1):
         add_run(store, days)
     upkeep.start()
-    deadline = time.monotonic() + 60
-    while store.runs.count() > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: store.runs.count() == 1, "the removal of the older runs")
     began = time.monotonic()
     upkeep.stop(30)
     assert time.monotonic() - began < 25
 
 
-def test_what_was_removed_is_told_in_words() -> None:
+def test_what_was_removed_is_reported_in_words() -> None:
     done = Pruned(1, 2, 1200, 1, 3, file_bytes=4_100_000, attachment_bytes=512)
     assert describe_pruned(done) == (
         "1 run, 2 evaluations, the files of 1,200 evaluations, the attachments of 1 message, 3 fires: 4.1 MB of files "
@@ -116,7 +115,7 @@ def test_what_was_removed_is_told_in_words() -> None:
     assert describe_pruned(Pruned(fires=1)) == "1 fire"
 
 
-def test_a_large_state_without_retention_is_told_with_what_to_write() -> None:
+def test_a_large_state_without_retention_is_reported_with_what_to_write() -> None:
     assert not StateSize(5 * 1024**3, 5 * 1024**3, 1_000_000).is_large
     assert StateSize(1, 10 * 1024**3, 5).is_large
     size = StateSize(812_000_000, 3_100_000_000, 1_204_331)
@@ -127,7 +126,7 @@ def test_a_large_state_without_retention_is_told_with_what_to_write() -> None:
     )
 
 
-def test_what_nobody_has_thought_of_is_told_and_the_rest_goes_on(store: Store, tmp_path: Path) -> None:
+def test_an_unforeseen_error_is_reported_and_the_rest_goes_on(store: Store, tmp_path: Path) -> None:
     told: Told = []
     project = load_project(tmp_path, "{runs: {keep: 1}}")
     upkeep = StateMaintenance(store.folder, project, lambda *told_of: told.append(told_of), lambda: NOW)
@@ -139,7 +138,7 @@ def test_what_nobody_has_thought_of_is_told_and_the_rest_goes_on(store: Store, t
     assert not (store.folder / "state.db-wal").stat().st_size
 
 
-def test_what_works_again_is_told_once(store: Store, tmp_path: Path) -> None:
+def test_what_works_again_is_reported_once(store: Store, tmp_path: Path) -> None:
     told: Told = []
     project = load_project(tmp_path, "{runs: {keep: 1}}")
     upkeep = StateMaintenance(store.folder, project, lambda *told_of: told.append(told_of), lambda: NOW)

@@ -137,7 +137,7 @@ def test_deep_nesting_is_found_at_our_limit(tmp_path: Path, nested: str, line: i
         "a: !x{b: 1}",
     ],
 )
-def test_what_libyaml_refuses_is_said_in_our_words(tmp_path: Path, text: str) -> None:
+def test_yaml_that_libyaml_refuses_is_explained_in_plain_words(tmp_path: Path, text: str) -> None:
     (found,) = diagnostics(write(tmp_path, text))
     assert (found.code, "not YAML" in found.message) == ("yaml", False), found.message
 

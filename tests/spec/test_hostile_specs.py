@@ -91,7 +91,7 @@ def chain_of_queries(length: int) -> str:
         "aliases", "large file", "condition", "negations", "references", "number",
     ],  # the texts would become names of tests, which are too long for an environment variable
 )  # fmt: skip
-def test_what_is_too_deep_or_too_long_is_told(text: str, code: str, tmp_path: Path) -> None:
+def test_what_is_too_deep_or_too_long_is_reported(text: str, code: str, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(text)
     with pytest.raises(SpecError) as caught:
         load(tmp_path / "spec.yaml")

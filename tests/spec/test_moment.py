@@ -31,7 +31,7 @@ def step_back(day: date, holds: object) -> date:
     return day
 
 
-@given(st.datetimes(datetime(3, 1, 1), datetime(9998, 1, 1)))  # noqa: DTZ001  hypothesis wants them so
+@given(st.datetimes(datetime(3, 1, 1), datetime(9998, 1, 1)))
 def test_the_dates_are_those_that_counting_back_day_by_day_finds(moment: datetime) -> None:
     day, found = moment.date(), list_moment_values(moment.replace(tzinfo=UTC))
     month = step_back(day, lambda one: one.day == 1)
@@ -79,9 +79,9 @@ def test_a_date_stands_for_its_first_instant(tmp_path: Path) -> None:
     assert read_names(tmp_path, "Europe/Berlin", date(2026, 3, 29))["as_of_time"] == "2026-03-29T00:00:00"
 
 
-def test_without_as_of_it_is_now(tmp_path: Path) -> None:
+def test_the_moment_is_now_without_as_of(tmp_path: Path) -> None:
     before = datetime.now(UTC).date()
-    assert before <= read_names(tmp_path, "UTC", None)["as_of"] <= datetime.now(UTC).date()  # type: ignore[operator]
+    assert before <= read_names(tmp_path, "UTC", None)["as_of"] <= datetime.now(UTC).date()
 
 
 def test_variables_are_made_of_the_moment_and_of_each_other(tmp_path: Path) -> None:
@@ -107,6 +107,6 @@ def test_a_moment_cannot_be_given_as_a_variable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "28.11.2026", "2026-11-28T25:00", "0001-01-01", "-"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a date such as 2026-11-28 or a time"):
         parse_moment(text)

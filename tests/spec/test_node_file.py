@@ -83,7 +83,7 @@ def test_a_node_has_paths_beside_its_file_and_gives_more_to_one_deployment(monke
         ("channels:\n  node: {}\n", False),
     ],
 )
-def test_a_file_is_told_from_a_spec_by_its_key(text: str, of_node: bool, tmp_path: Path) -> None:
+def test_a_file_of_a_node_is_distinguished_from_a_spec_by_its_key(text: str, of_node: bool, tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(text)
     assert names_node(path) is of_node

@@ -54,7 +54,7 @@ def test_the_spec_of_the_tutorial_becomes_resources(seed: ProjectSpec) -> None:
 
 def test_the_project_is_frozen(seed: ProjectSpec) -> None:
     with pytest.raises(AttributeError):
-        seed.path = Path("other")  # type: ignore[misc]
+        seed.path = Path("other")
     with pytest.raises(ValidationError, match="frozen"):
         seed.resources.project = "other"
 

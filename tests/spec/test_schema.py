@@ -44,12 +44,12 @@ def test_the_committed_files_are_what_the_code_generates(tmp_path: Path) -> None
         assert committed.read_text(encoding="utf-8") == path.read_text(encoding="utf-8"), "run: engine schema"
 
 
-def test_it_is_a_json_schema() -> None:
+def test_the_schema_is_a_valid_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(build_schema())
 
 
 @pytest.mark.parametrize("path", [*ROOT.glob("specs/*.yaml"), *ROOT.glob("tests/spec/ok/*.yaml")], ids=lambda p: p.name)
-def test_what_the_loader_takes_is_not_red(path: Path) -> None:
+def test_a_spec_that_the_loader_accepts_is_not_marked_in_an_editor(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if "\nversion:" in f"\n{text}":
         assert problems(text) == []
@@ -89,7 +89,7 @@ def test_short_forms_and_references_are_not_red(section: str) -> None:
         ("scenarios: {s: {steps: []}}", "[] should be non-empty"),
     ],
 )
-def test_what_is_plainly_wrong_is_red(section: str, message: str) -> None:
+def test_a_plain_mistake_is_marked_in_an_editor(section: str, message: str) -> None:
     assert any(message in problem for problem in problems(project(section)))
 
 

@@ -148,7 +148,7 @@ def test_any_date_bound_is_that_date_in_polars(day: date) -> None:
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_what_has_no_literal_is_refused(value: float) -> None:
+def test_a_value_that_has_no_literal_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="cannot be written in SQL"):
         bind_variables("SELECT ${x}", {"x": value})
 

@@ -1,5 +1,7 @@
 """References: what is one, and what filling in does."""
 
+from itertools import accumulate
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,10 @@ def test_a_reference_to_the_environment_may_have_a_default() -> None:
     assert find_references("${env.A}")[0].default is None
 
 
+PIECES = st.lists(st.sampled_from(["${a}", "${env.A:-x y}", "${d['}{'].z}", "$${a}", "$$ ", "$1", "{a}", "}", "é 𝄞\n"]))
+"""Texts with references, with escaped ones, and with what looks like one."""
+
+
 def test_references_are_filled_in_and_others_are_kept_or_refused() -> None:
     names = {"a": 1, "b": True, "c": None, "d": {"x y": {"z": 0.5}}}
     assert fill_references("${a} ${b} [${c}] ${d['x y'].z} $${a} $$ $ {a}", names) == "1 true [] 0.5 ${a} $$ $ {a}"
@@ -51,13 +57,17 @@ def test_a_value_is_not_filled_in_again() -> None:
     assert fill_references("${a}", {"a": "${b}", "b": "no"}) == "${b}"
 
 
-@given(st.text())
-def test_places_are_where_the_reference_stands(text: str) -> None:
-    for reference in find_references(text):
-        assert text[reference.offset :][: reference.length] == reference.text
+@given(PIECES)
+def test_references_are_found_where_they_stand_in_a_text(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    ends = list(accumulate(map(len, pieces)))
+    expected = [(end - len(piece), piece) for end, piece in zip(ends, pieces, strict=True) if piece.startswith("${")]
+    found = find_references(text)
+    assert [(one.offset, one.text) for one in found] == expected
+    assert [text[one.offset :][: one.length] for one in found] == [one.text for one in found]
 
 
-@given(st.text())
+@given(PIECES.map("".join) | st.text())
 def test_what_is_escaped_is_filled_in_as_it_was(text: str) -> None:
     assert fill_references(escape_references(text), {}) == text
 

@@ -1,8 +1,7 @@
 """A store with a clock that the test sets, and records to put into it."""
 
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,8 @@ from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import Database as PostgresDatabase
 from tests.databases.postgres_server import PostgresServer
 
-
-@dataclass
-class Clock:
-    """Stands still unless it is moved."""
-
-    time: datetime = field(default_factory=lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def forward(self, **by: float) -> None:
-        self.time += timedelta(**by)
+from ..clocks import Clock
+from .retained_state import NOW, State
 
 
 @pytest.fixture
@@ -97,6 +86,22 @@ def make_evaluation(clock: Clock) -> Callable[..., Evaluation]:
                 "roc_auc": MetricValue(None, reason="no labels"),
             },
         }
-        return Evaluation(**values | other)  # type: ignore[arg-type]
+        return Evaluation(**values | other)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("empty") / "state"
+    Store.open(folder).close()
+    return folder
+
+
+@pytest.fixture
+def state(empty_state: Path, location: StateLocation) -> Iterator[State]:
+    if location.rows is None:
+        shutil.copytree(empty_state, location.folder)
+    clock = Clock(NOW)
+    with Store.open(location, now=clock) as store:
+        yield State(store, clock)

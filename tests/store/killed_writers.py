@@ -29,7 +29,7 @@ from engine.store.state.adoption import adopt_rows
 TURNS = 2
 SCHEMA = "engine_killed"
 SENDING = {
-    psycopg.Connection.connect.__func__.__code__,  # type: ignore[attr-defined]
+    psycopg.Connection.connect.__func__.__code__,
     psycopg.Connection.close.__code__,
     psycopg.Connection.commit.__code__,
     psycopg.Connection.rollback.__code__,

@@ -30,7 +30,7 @@ COLUMN = ColumnDetail(
 )
 
 
-def test_an_evaluation_comes_back_as_it_was(store: Store, make_evaluation: MakeEvaluation) -> None:
+def test_an_evaluation_is_read_as_it_was_written(store: Store, make_evaluation: MakeEvaluation) -> None:
     given_one = make_evaluation(
         columns={"age": COLUMN, "group": dataclasses.replace(COLUMN, detectable=math.inf)},
         left_out={"id": "an identifier"},
@@ -127,7 +127,7 @@ def test_an_equal_evaluation_is_found_by_all_its_fingerprints(store: Store, make
     assert store.evaluations.find("another", fingerprints) is None
 
 
-def test_of_two_with_one_name_the_newer_counts(store: Store, make_evaluation: MakeEvaluation) -> None:
+def test_the_newer_of_two_evaluations_with_one_name_counts(store: Store, make_evaluation: MakeEvaluation) -> None:
     first, second = make_evaluation("Q2"), make_evaluation("Q2")
     store.evaluations.add(first)
     store.evaluations.add(second)

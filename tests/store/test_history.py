@@ -68,7 +68,7 @@ def test_a_dataset_without_metrics_was_measured_nevertheless(store: Store) -> No
     assert found[0] == {}
 
 
-def test_check_results_come_back_as_they_were(store: Store) -> None:
+def test_check_results_are_read_as_they_were_written(store: Store) -> None:
     result = CheckResult(
         target="the_MES",
         check="data drift < 0.45",

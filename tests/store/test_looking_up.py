@@ -102,7 +102,7 @@ def test_bounds_are_those_of_the_newest_application(store: Store, ten: list[Eval
     apply(ten[1], "first", max=2)
     apply(ten[0], "first", max=3)
     ranges = store.checks.list_bounds("the_MES", ["m", "other"], [ten[0].id, ten[1].id, ten[2].id])
-    limits = {id_: [bound.limits[0].value for bound in found] for (id_, _), found in ranges.items()}  # type: ignore[union-attr]
+    limits = {id_: [bound.limits[0].value for bound in found] for (id_, _), found in ranges.items()}
     assert limits == {ten[0].id: [3, 0], ten[1].id: [2]}
 
 

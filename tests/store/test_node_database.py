@@ -15,25 +15,14 @@ from engine.store.node.node_database import NODE_MIGRATIONS, NODE_REVISION, Node
 from engine.store.node.tables import node_metadata
 from engine.store.schema import prepare_schema
 
+from ..clocks import Clock
+
 START = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **of_time: float) -> None:
-        self.now += timedelta(**of_time)
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 def add_revision(node: Node) -> dict[str, object]:
@@ -81,7 +70,7 @@ def test_what_an_operation_says_is_counted_and_goes_with_its_deployment(tmp_path
         first = node.operations.begin("production", "deploy", None, add_revision(node), "ada")
         for text in ("unpacks", "proves", "moves"):
             node.operations.add_event(first, text)
-            clock.advance(seconds=1)
+            clock.forward(seconds=1)
         events = node.operations.list_events(first)
         assert [(one.number, one.text) for one in events] == [(1, "unpacks"), (2, "proves"), (3, "moves")]
         assert events[2].at == START + timedelta(seconds=2)
@@ -96,11 +85,11 @@ def test_a_token_is_found_until_it_expires_or_is_revoked(tmp_path: Path, clock: 
         other, second = node.tokens.create("ben", "viewer", "root")
         assert node.tokens.find(token) == row
         assert row.explain_end(clock()) == ""
-        clock.advance(days=90)
+        clock.forward(days=90)
         assert row.explain_end(clock()) == "has expired at 2027-02-27 12:00 UTC"
         assert second.explain_end(clock()) == ""
         node.tokens.revoke(second)
-        clock.advance(days=1)
+        clock.forward(days=1)
         node.tokens.revoke(second)  # the first end counts
         ended = node.tokens.find(other)
         assert ended is not None
@@ -127,7 +116,7 @@ def test_two_valid_tokens_of_a_name_are_enough(tmp_path: Path, clock: Clock) -> 
         node.tokens.create("ada", "deployer", "root")
         with pytest.raises(UsageError, match=f"has 2 valid tokens already, {first.id} and "):
             node.tokens.create("ada", "deployer", "root")
-        clock.advance(days=1)  # an expired one does not count
+        clock.forward(days=1)  # an expired one does not count
         node.tokens.create("ada", "deployer", "root")
         assert len(node.tokens.list_all()) == 3
 
@@ -141,7 +130,7 @@ def test_the_use_of_a_token_is_recorded_at_most_once_a_minute(tmp_path: Path, cl
             assert row is not None
             node.tokens.note_use(row)
             recorded.append(node.tokens.list_all()[0].last_used)
-            clock.advance(seconds=30)
+            clock.forward(seconds=30)
         minutes = [0, 0, 1, 1, 2, 2, 3]
         assert recorded == [START + timedelta(minutes=each) for each in minutes]
 

@@ -130,7 +130,7 @@ def test_another_folder_is_refused_and_adopts(location: StateLocation, tmp_path:
     Store.open(other).close()
 
 
-def test_a_pooler_that_is_gone_or_gives_no_connection_is_told(database: Database, folder: Path) -> None:
+def test_a_pooler_that_is_gone_or_gives_no_connection_is_reported(database: Database, folder: Path) -> None:
     with run_pooler(database, pool_size=1) as url:
         location = StateLocation(folder, PostgresqlSchema(url, SCHEMA, timeout=2))
         store = Store.open(location)

@@ -18,7 +18,7 @@ from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.pulled_state import Arrival, PulledState
 from engine.store.transfer import list_evaluations, pack_evaluation, read_evaluation
 
-from .conftest import Clock
+from ..clocks import Clock
 
 MakeEvaluation = Callable[..., Evaluation]
 COLUMN = ColumnDetail(
@@ -112,7 +112,7 @@ def test_an_evaluation_arrives_as_it_left(
     assert store.checks.history("the_MES") == []
 
 
-def test_what_was_pulled_is_no_part_of_the_own_history(
+def test_pulled_evaluations_are_not_part_of_the_own_history(
     there: Store, store: Store, clock: Clock, make_evaluation: MakeEvaluation, tmp_path: Path
 ) -> None:
     def make(text: str, **other: object) -> Evaluation:

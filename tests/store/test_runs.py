@@ -38,7 +38,7 @@ MESSAGE = OutboxMessage("m", "run 1", "Data drift warning", "ops_mail", ("a@b.c"
 
 def finished(run: RunRecord, **other: object) -> RunRecord:
     ended = {"outcome": Outcome.WARNING, "ended": NOON + timedelta(seconds=3), "steps": (BUILD, CHECKS)}
-    return replace(run, **ended | {"events": (DRIFTED,)} | other)  # type: ignore[arg-type]
+    return replace(run, **ended | {"events": (DRIFTED,)} | other)
 
 
 def test_a_run_from_start_to_end(store: Store) -> None:

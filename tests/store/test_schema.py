@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,8 @@ from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.location import StateLocation
 from engine.store.schema import MIGRATIONS, REVISION, find_revision, prepare_schema
 from engine.store.tables import metadata
+
+from ..small_disks import fill_disk, mount_small_disk
 
 SECOND = """
 import sqlalchemy as sa
@@ -326,21 +327,15 @@ def test_a_state_can_go_back_to_how_it_was_before_a_migration(
         assert again.evaluations.history("the_MES") == [evaluation]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
 def test_a_state_is_not_migrated_where_no_copy_has_room(
     folder: Path, tmp_path: Path, make_evaluation: type[Evaluation]
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with mount_small_disk(folder, "size=1m"):
         with Store.open(folder) as store:
             store.evaluations.add(make_evaluation())
             store.database.merge_log(whole=True)
             before = found(folder, "SELECT version_num FROM alembic_version")
-            with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-                while True:
-                    filler.write(bytes(4096))
+            fill_disk(folder / "filler")
             with pytest.raises(StoreError, match="the disk is full"):
                 prepare_schema(store.database, with_second_migration(tmp_path), "next")
             assert list(folder.glob("state.db.*")) == []
@@ -348,8 +343,6 @@ def test_a_state_is_not_migrated_where_no_copy_has_room(
         assert found(folder, "SELECT version_num FROM alembic_version") == before
         with Store.open(folder) as again:
             assert len(again.evaluations.history("the_MES")) == 1
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_migration_that_fails_changes_nothing(

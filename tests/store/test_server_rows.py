@@ -24,6 +24,8 @@ from engine.store.state.temporary_copy import can_write, copy_state, open_for_re
 from engine.store.tables import metadata
 from tests.databases.postgres_server import PASSWORD, Database, PostgresServer
 
+from ..waiting import wait_for
+
 SCHEMA = "engine_test"
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -66,7 +68,7 @@ def test_what_is_read_is_what_was_written(store: Store, make_evaluation: MakeEva
     store.evaluations.add(written)
     (found,) = store.evaluations.history("the_MES")
     assert found.metrics == values
-    assert json.dumps(found.facts) == json.dumps({**facts, "a": {**facts["a"], "half": "\\udc80"}})  # type: ignore[dict-item]
+    assert json.dumps(found.facts) == json.dumps({**facts, "a": {**facts["a"], "half": "\\udc80"}})
     assert list(found.labels) == ["z", "a"]
     assert found.name == "a\\x00b'\"\\%s%(x)s \N{SNOWMAN} \\udc80"
     assert (found.created, found.created.tzinfo) == (written.created, UTC)
@@ -227,10 +229,7 @@ def test_an_idle_state_has_one_connection(store: Store, database: Database, loca
         thread.join()
     name = str(location.rows.url).rpartition("/")[2] if location.rows else ""
     query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
-    until = time.monotonic() + 5
-    while (found := database.execute(query)) != "1" and time.monotonic() < until:
-        time.sleep(0.05)
-    assert found == "1"
+    wait_for(lambda: database.execute(query) == "1", "the end of the other connections", 5)
 
 
 KILLED = """
@@ -255,7 +254,7 @@ def test_a_killed_writer_leaves_nothing_and_holds_nothing(store: Store, location
     assert len(store.measurements.history("d")) == 2
 
 
-def test_what_a_server_refuses_is_told_in_words(database: Database, folder: Path, tmp_path: Path) -> None:
+def test_what_a_server_refuses_is_reported_in_words(database: Database, folder: Path, tmp_path: Path) -> None:
     def at(url: str, schema: str = "rows", timeout: float = 20) -> StateLocation:
         return StateLocation(folder, PostgresqlSchema(url, schema, timeout=timeout))
 

@@ -19,6 +19,8 @@ from engine.store import RunRecord, Store, generate_id
 from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import NOBODY, PASSWORD, Database, PostgresServer
 
+from ..small_disks import mount_small_disk
+
 SCHEMA = "engine_trouble"
 RACE = f"""
 import os, sys
@@ -61,7 +63,7 @@ def fail(act: Callable[[], object]) -> str:
 
 
 @pytest.mark.slow
-def test_of_two_folders_that_begin_at_once_one_owns_the_rows(database: Database, tmp_path: Path) -> None:
+def test_one_of_two_folders_that_begin_at_once_owns_the_rows(database: Database, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", RACE, tmp_path], input=database.url() + "\n", capture_output=True, text=True, check=False
     )
@@ -78,7 +80,9 @@ def test_of_two_folders_that_begin_at_once_one_owns_the_rows(database: Database,
 
 
 @pytest.mark.slow
-def test_a_server_without_connections_is_waited_for_and_then_told(own_postgres: PostgresServer, folder: Path) -> None:
+def test_a_server_without_connections_is_waited_for_and_then_reported(
+    own_postgres: PostgresServer, folder: Path
+) -> None:
     database = own_postgres.create_database()
     Store.open(locate(database, folder)).close()
     own_postgres.stop()
@@ -162,21 +166,12 @@ def test_a_server_that_crashes_in_the_middle_keeps_what_was_committed(
 def small_space(own_postgres: PostgresServer, open_folder: Path) -> Iterator[Database]:
     """Give a database whose new tables are on a disk of 6 MB."""
     disk = open_folder / "disk"
-    disk.mkdir()
-    options = f"size=6m,uid={NOBODY},gid={NOBODY},mode=700"
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a small tmpfs can't be mounted here: {error}")
-    try:
+    with mount_small_disk(disk, f"size=6m,uid={NOBODY},gid={NOBODY},mode=700"):
         made = own_postgres.create_database()
         made.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
         made.execute(f"ALTER DATABASE {made.name} SET default_tablespace = small")
         yield made
-    finally:
         own_postgres.stop()
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.slow

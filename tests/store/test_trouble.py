@@ -18,6 +18,8 @@ from engine.outcome import Outcome
 from engine.store import OutboxMessage, RunRecord, Store, generate_id
 from engine.store.location import StateLocation
 
+from ..small_disks import fill_disk, mount_small_disk
+
 MakeEvaluation = Callable[..., Evaluation]
 AS_NOBODY = """
 import os, sys
@@ -112,26 +114,8 @@ def test_a_database_locked_by_another_writer(store: Store, make_evaluation: Make
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a small tmpfs can't be mounted here: {error}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk: Path, leave: int = 0) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-        except OSError:
-            file.truncate(max(0, file.tell() - leave))
-    return filler
+    with mount_small_disk(tmp_path / "disk", "size=3m") as folder:
+        yield folder
 
 
 def test_a_full_disk_while_evaluations_are_added(small_disk: Path, make_evaluation: MakeEvaluation) -> None:
@@ -159,7 +143,7 @@ def test_a_full_disk_at_the_end_of_a_run_and_space_again(small_disk: Path, leave
     with Store.open(small_disk / "state") as store:
         run = RunRecord(generate_id(store.database.now()), "p", "s", store.database.now(), "ann@host")
         store.runs.start(run)
-        filler = fill(small_disk, leave)
+        filler = fill_disk(small_disk / "filler", leave)
         message = OutboxMessage("m", run.id, "r", "c", (), "s", "t" * 200_000, store.database.now())
         ended = replace(run, outcome=Outcome.SUCCESS, ended=store.database.now())
         with pytest.raises(StoreError, match="the disk is full"):
@@ -173,13 +157,15 @@ def test_a_full_disk_at_the_end_of_a_run_and_space_again(small_disk: Path, leave
 
 
 def test_a_fresh_store_on_a_full_disk(small_disk: Path) -> None:
-    filler = fill(small_disk)
+    filler = fill_disk(small_disk / "filler")
     assert "the disk is full" in refusal(small_disk / "state")
     filler.unlink()
     Store.open(small_disk / "state").close()
 
 
-def test_a_row_that_is_there_already_is_told_and_a_row_without_a_value_that_it_needs_is_a_fault(store: Store) -> None:
+def test_a_row_that_is_there_already_is_reported_and_a_row_without_a_value_that_it_needs_is_a_fault(
+    store: Store,
+) -> None:
     with store.database.begin_write() as connection:
         connection.exec_driver_sql("CREATE TABLE numbers (id INTEGER PRIMARY KEY, one TEXT NOT NULL UNIQUE)")
         connection.exec_driver_sql("INSERT INTO numbers VALUES (1, 'a')")

@@ -176,7 +176,7 @@ def upgrade_to_newest(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("scikit_learn", ["the lowest allowed", "1.8.0"])
-def test_nothing_is_lost_and_everything_is_told_when_the_libraries_are_upgraded(
+def test_nothing_is_lost_and_everything_is_reported_when_the_libraries_are_upgraded(
     scikit_learn: str, installation: Installation, tmp_path: Path
 ) -> None:
     """1.8.0 is not allowed any more, but models that it saved exist, and later versions cannot load all of them."""

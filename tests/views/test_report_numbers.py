@@ -31,7 +31,7 @@ OF_ZONES = {"ok": CheckOutcome.OK, "warning": CheckOutcome.WARNING, "error": Che
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"),  # noqa: RUF001  (the dash is meant)
+        (None, "–"),
         (0, "0"),
         (71160.0, "71,160"),
         (0.59649, "0.5965"),
@@ -63,7 +63,7 @@ def test_numbers_are_written_with_their_units():
         "78.1 %",
         "100 %",
         "0.0213 %",
-        "–",  # noqa: RUF001
+        "–",
     )
     assert (format_p_value(0.04321), format_p_value(1e-9)) == ("0.04321", "< 0.0001")
     assert format_metric("missing_share.a", 0.25) == "25 %"
@@ -72,7 +72,7 @@ def test_numbers_are_written_with_their_units():
     assert format_metric("drift_p.age", 1e-12) == "< 0.0001"
     assert format_metric("row_count", 71160.0) == "71,160"
     assert format_metric_change("row_count", 12.0) == "+12"
-    assert format_metric_change("drift_p.age", -0.5) == "−0.5"  # noqa: RUF001
+    assert format_metric_change("drift_p.age", -0.5) == "−0.5"
     assert format_metric_change("fugacity.1", 0.5) == "+50 %"
     assert format_metric_change("roc_auc", 0.0) == "0"
 

@@ -131,6 +131,20 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         ),
         {"metric": "metric", "value": "value", "interval": "interval", "p_value": "p", "reason": "reason"},
     )
+    _add_columns(one, page, sides)
+    _add_predictions(one, page, metrics, sides)
+    _add_performance(one, page, sides)
+    _add_segments(one, page)
+    _add_estimates(one, page)
+    _add_challenger(one, page)
+    if one.notes:
+        page.add_title("notes")
+    for note in one.notes:
+        page.add_line(note)
+
+
+def _add_columns(one: Evaluation, page: Page, sides: Mapping[str, str]) -> None:
+    """Add the columns, and those that are not compared; `sides` are the names of reference and batch."""
     page.add_title("columns, the most drifted first (drift is 0 unless it is significant)")
     columns = tabulation.tabulate_columns(one).to_frame()
     # Columns of zeros only take up room: nothing is missing, no category is new.
@@ -139,7 +153,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         ResultTable.from_frame(
             columns.head(SHOWN_COLUMNS).drop(name for name in idle if not (columns[name].fill_null(0) > 0).any())
         ),
-        COLUMN_HEADERS | sides,
+        {**COLUMN_HEADERS, **sides},
     )
     if columns.height > SHOWN_COLUMNS:
         page.add_line(f"{columns.height - SHOWN_COLUMNS} more columns: --format csv and json show all", style="dim")
@@ -148,6 +162,10 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         page.add_line(f"importance of a column {meaning}", style="dim")
     for name, reason in list(one.left_out.items())[:SHOWN_COLUMNS]:
         page.add_line(f"{name} is not compared: {reason}", style="dim")
+
+
+def _add_predictions(one: Evaluation, page: Page, metrics: pl.DataFrame, sides: Mapping[str, str]) -> None:
+    """Add the drift of the predictions, if there are some; `metrics` are all metrics of the evaluation."""
     predicted = tabulation.tabulate_predictions(one).to_frame()
     if not predicted.is_empty() and one.prediction is not None:
         page.add_title("predictions")
@@ -163,6 +181,10 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
                 "fugacity": "relative change",
             },
         )
+
+
+def _add_performance(one: Evaluation, page: Page, sides: Mapping[str, str]) -> None:
+    """Add the performance metrics, and why some have no value."""
     performance = tabulation.tabulate_performance(one).to_frame()
     if not performance.is_empty():
         page.add_title("performance")
@@ -177,13 +199,6 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         for (reason,), same in performance.group_by("reason", maintain_order=True):
             if reason is not None:
                 page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
-    _add_segments(one, page)
-    _add_estimates(one, page)
-    _add_challenger(one, page)
-    if one.notes:
-        page.add_title("notes")
-    for note in one.notes:
-        page.add_line(note)
 
 
 def _add_segments(one: Evaluation, page: Page) -> None:

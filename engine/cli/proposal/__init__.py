@@ -178,7 +178,7 @@ def _describe_source(source: Source) -> dict[str, Any]:
 
 
 def list_remarks(seen: FileInspection) -> list[str]:
-    """Return remarks on how the file is read: columns that stay text, and what was recognised or left out."""
+    """Return remarks on how the file is read: columns that stay text, and what was recognized or left out."""
     files = seen.table.files
     return [*files.warnings, *files.notes] if files else []
 

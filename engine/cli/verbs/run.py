@@ -92,6 +92,10 @@ def _run_on_node(
                 print(f"  {one.reporter} to {one.channel}  {one.state}{f'  {one.reason}' if one.reason else ''}")
             print(f"  run {run.id} on the node {node.name}")
     states = {run.state for run in done}
-    if states & {"FAILED", "ABORTED"}:
+    failed = [step for run in done for step in run.steps if step.outcome == "FAILED"]
+    # A step that only applies checks has failed by what they found if it has no other reason.
+    checked = bool(failed) and all(step.kind == "run_checks" and not step.reason for step in failed)
+    if "ABORTED" in states or ("FAILED" in states and not checked):
         return ExitCode.COULD_NOT_RUN
-    return ExitCode.CHECK_ERROR if "WARNING" in states and fail_on == "warning" else ExitCode.OK
+    counts = (checked and fail_on != "never") or ("WARNING" in states and fail_on == "warning")
+    return ExitCode.CHECK_ERROR if counts else ExitCode.OK

@@ -1,6 +1,7 @@
 """`engine show`: prints stored results, from an overview down to one evaluation or the log of one run."""
 
 import os
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -31,8 +32,9 @@ def command(
     metric: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="METRIC",
             help="A metric to show instead of those of `display:`; drift.* is the drift of every column. Can be "
-            "repeated."
+            "repeated.",
         ),
     ] = None,
     label: Annotated[
@@ -109,14 +111,13 @@ def command(
     from engine.cli.printers import table_printers
 
     project = Project(declared, os.environ, (print_warning,))
+    print_rows = partial(table_printers.print_table, format_=format_, sort=sort, last=last)
     if run is not None:
         from engine.cli.printers import run_printers
 
         run_printers.print_run(project, run, format_)
     elif outbox:
-        table_printers.print_table(
-            "outbox", project.tables.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
-        )
+        print_rows("outbox", project.tables.outbox(), table_printers.OUTBOX_HEADERS)
     elif triggers:
         from engine.cli.printers import trigger_printers
 
@@ -126,20 +127,11 @@ def command(
 
         trigger_printers.print_fires(project, format_, sort, last)
     elif reporters:
-        table_printers.print_table(
-            "reporters",
-            project.tables.reporter_states(),
-            table_printers.REPORTER_HEADERS,
-            format_,
-            sort=sort,
-            last=last,
-        )
+        print_rows("reporters", project.tables.reporter_states(), table_printers.REPORTER_HEADERS)
     elif runs:
         shown = last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
         total = project.tables.count_runs() if format_ == "text" else None
-        table_printers.print_table(
-            "runs", project.tables.runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
-        )
+        print_rows("runs", project.tables.runs(shown), table_printers.RUN_HEADERS, total=total)
     elif checks and store is not None:
         from engine.cli.printers import check_printers
 

@@ -1,1 +1,1 @@
-"""Files of datasets: found, read as one frame, watched and hashed, and the place at fault where one cannot be read."""
+"""Files of datasets: find them, read them as one frame, watch and hash them, and locate faults in them."""

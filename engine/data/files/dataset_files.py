@@ -42,7 +42,7 @@ class DatasetFiles:
     `types` are the types of columns in formats without types, and `readings` parse columns whose texts are numbers,
     dates or booleans. `keys` are the columns in the folder names of each file. `common_types` are the common types of
     columns if the files differ in columns or types; empty if they do not, so that one scan reads them all. `notes` say
-    what was recognised or left out, `warnings` which columns stay text although they look like something else: the
+    what was recognized or left out, `warnings` which columns stay text although they look like something else: the
     columns `doubtful`. `names` are the names of columns of CSV files without a header; empty if polars names them.
     `compression` is the compression of the files; None to find it by their endings.
     """

@@ -1,1 +1,1 @@
-"""Rows written to files: exports, rows that are kept or frozen, and CSV that spreadsheets open."""
+"""Write rows to files: exports, kept or frozen rows, and CSV for spreadsheets."""

@@ -12,7 +12,7 @@ def disarm_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     for name, column in zip(names, frame.get_columns(), strict=True):
         is_text = column.dtype in (pl.String, pl.Categorical, pl.Enum)
         while name in made:  # another column already has this name with the apostrophe
-            name = f"'{name}"  # noqa: PLW2901
+            name = f"'{name}"  # noqa: PLW2901  its new name
         made[name] = _disarm_texts(column.cast(pl.String)) if is_text else column
     return pl.DataFrame(made)
 

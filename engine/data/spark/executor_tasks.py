@@ -31,12 +31,12 @@ def apply_to_batches(work: FrameTask, names: Sequence[str]) -> "Task":
     return require_versions(partial(_run_work, work, list(names)))
 
 
-def give_arrow_rows(work: FrameTask, names: Sequence[str], schema: "Schema") -> "Task":
+def create_arrow_task(work: FrameTask, names: Sequence[str], schema: "Schema") -> "Task":
     """Return a task that applies `work` like `apply_to_batches`, and yields the rows of its frames with a schema."""
-    return require_versions(partial(_give_rows_of_work, work, list(names), schema))
+    return require_versions(partial(_yield_rows_of_work, work, list(names), schema))
 
 
-def _give_rows_of_work(
+def _yield_rows_of_work(
     work: FrameTask, names: list[str], schema: "Schema", batches: "Iterator[RecordBatch]"
 ) -> "Iterator[RecordBatch]":
     for frame in work(_open_batch(batch, names) for batch in batches if batch.num_rows):
@@ -63,7 +63,7 @@ def unpack_frame(packed: bytes) -> pl.DataFrame:
     return pl.read_ipc_stream(io.BytesIO(packed))
 
 
-def give_rows(predicate: bytes | None, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def filter_rows(predicate: bytes | None, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Yield the rows that satisfy a serialized polars condition; all if it is None."""
     wanted = None if predicate is None else pl.Expr.deserialize(predicate)
     for rows in batches:

@@ -21,8 +21,8 @@ from engine.data.spark.executor_tasks import (
     add_up_hashes,
     apply_to_batches,
     compute_values,
-    give_arrow_rows,
-    give_rows,
+    create_arrow_task,
+    filter_rows,
     unpack_frame,
 )
 from engine.spec.stored_data import StoredPlace
@@ -103,7 +103,7 @@ class SparkRows:
 
         with explain_spark_errors(self.place):
             schema = from_arrow_schema(empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
-            task = give_arrow_rows(work, names, to_arrow_schema(schema, timezone="UTC"))
+            task = create_arrow_task(work, names, to_arrow_schema(schema, timezone="UTC"))
             return self._number(names).mapInArrow(task, schema)
 
     def _number(self, names: Sequence[str]) -> "DataFrame":
@@ -122,7 +122,7 @@ class SparkRows:
             return
         condition = None if predicate is None else predicate.meta.serialize()
         left = limit
-        for rows in self.run(names, partial(give_rows, condition)):
+        for rows in self.run(names, partial(filter_rows, condition)):
             yield rows.select(wanted) if left is None else rows.select(wanted).head(left)
             if left is not None and (left := left - rows.height) <= 0:
                 return

@@ -70,7 +70,7 @@ def load_function(code: CodeFolder, reference: str) -> Callable[..., Any]:
     path = find_module_file(folder, module_name)
     modules: dict[str, ModuleType] = {}
     importing = translate_user_code_errors(folder, f"importing {path.name}")
-    with _hold_process_state(), _importable(folder, modules), importing:
+    with _restore_process_state(), _importable(folder, modules), importing:
         spec = importlib.util.spec_from_file_location(module_name, path, loader=_UncachedLoader(module_name, str(path)))
         assert spec is not None  # noqa: S101  # a .py file always has a loader
         assert spec.loader is not None  # noqa: S101
@@ -84,7 +84,7 @@ def load_function(code: CodeFolder, reference: str) -> Callable[..., Any]:
 
     def call(*arguments: Any, **keywords: Any) -> Any:
         process = os.getpid()
-        with _hold_process_state(), _importable(folder, modules), translate_user_code_errors(folder, reference):
+        with _restore_process_state(), _importable(folder, modules), translate_user_code_errors(folder, reference):
             try:
                 return function(*arguments, **keywords)
             finally:
@@ -120,7 +120,7 @@ def call_frame_function(
 
 
 @contextmanager
-def _hold_process_state() -> Iterator[None]:
+def _restore_process_state() -> Iterator[None]:
     """Restore process-wide settings that user code may change and on which the engine depends.
 
     These are the working folder (relative paths), the mask of new files' permissions, the filters of warnings and

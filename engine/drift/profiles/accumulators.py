@@ -40,8 +40,8 @@ from engine.drift.profiles.states import Accumulator, PartAccumulator, State, na
 from engine.drift.reading.arrow_memory import present_numbers
 
 FEWEST_GRIDDED_ROWS = 1 << 16
-"""Rows beyond which a batch is counted on the reference's grid, in bounded memory, if it is read once or in parts.
-Where a batch is read as a whole, and every statistic has to be exact, sorting a million rows is faster."""
+"""Number of rows beyond which a batch is counted on the reference's grid, in bounded memory, if it is read once or in
+parts. For a batch that is read as a whole, with exact statistics, sorting a million rows is faster."""
 
 
 def _sort_numbers(values: Values) -> Values:

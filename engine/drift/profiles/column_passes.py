@@ -127,7 +127,7 @@ def feed_blocks(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> Feed:
             rows += len(block)
             # polars would also take the name of a series as a pattern
             columns = {name: block.get_column(name).alias("") for name in readers}
-            parallel_map(lambda name, columns=columns: readers[name].add(columns[name]), readers)  # type: ignore[misc]
+            parallel_map(lambda name, columns=columns: readers[name].add(columns[name]), readers)  # type: ignore[misc]  # a default
         return rows
 
     return feed
@@ -191,7 +191,7 @@ def feed_segment_blocks(
                 part = raw.filter(members[segment].slice(at, len(raw)))
                 block = part.select(reading[segment][name] for name in names)
                 parts |= {(segment, name): block.get_column(name).alias("") for name in names}
-            parallel_map(lambda key, parts=parts: readers[key].add(parts[key]), readers)  # type: ignore[misc]
+            parallel_map(lambda key, parts=parts: readers[key].add(parts[key]), readers)  # type: ignore[misc]  # a default
             at += len(raw)
         return {segment: int(mask.sum()) for segment, mask in members.items()}
 

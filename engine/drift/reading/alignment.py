@@ -179,15 +179,12 @@ _SPELLINGS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
 
 
 def find_type_changes(
-    types: Mapping[str, str],
-    known: Mapping[str, KnownColumn],
-    *,
-    knower: str = "the reference",
-    side: str = "the batch",
+    types: Mapping[str, str], known: Mapping[str, KnownColumn], *, side: str = "the batch"
 ) -> dict[str, str]:
     """Return a description of the change for each column whose type family changed, judged by types alone."""
     return {
-        name: f"column {name!r} is {_name_family(held)} in {side}, but {_name_family(known[name].family)} in {knower}"
+        name: f"column {name!r} is {_name_family(held)} in {side}, "
+        f"but {_name_family(known[name].family)} in the reference"
         for name, held in types.items()
         if name in known and _differ(held, known[name].family)
     }

@@ -33,7 +33,7 @@ _ENCODINGS_OF_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 class CsvDialect:
     """How a CSV file is written; all attributes but the last two are keys under `csv:` of a spec.
 
-    `compression` is the compression, or None to recognise it by the file's ending. For a file without a header, `names`
+    `compression` is the compression, or None to recognize it by the file's ending. For a file without a header, `names`
     are the names of the columns in order; if it is empty, polars names them.
     """
 
@@ -68,7 +68,7 @@ class CsvColumns:
     readings
         The reading of columns that are read as text and then parsed.
     notes, warnings
-        Sentences about what was recognised, and about columns that stay text although they look like something else.
+        Sentences about what was recognized, and about columns that stay text although they look like something else.
     doubtful
         The columns that stay text although they look like something else.
     """

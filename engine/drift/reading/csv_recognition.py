@@ -1,4 +1,4 @@
-"""Recognise from the first rows of CSV files how to read their columns.
+"""Recognize from the first rows of CSV files how to read their columns.
 
 polars infers numbers, ISO dates and booleans. This module decides about values that polars misreads: `NA` among
 numbers, `1.234,56`, dates with the day or the month first, numbers with leading zeros. The first rows decide, as in
@@ -27,7 +27,7 @@ from engine.errors import DataError
 from engine.formatting.lists import join_some
 
 _MAX_SAMPLED_ROWS = 200_000
-"""Maximum number of rows, of all files together, from which columns are recognised."""
+"""Maximum number of rows, of all files together, from which columns are recognized."""
 
 NameRow = Callable[[Path, int], str]
 """Describes the place of a row, counted from 1: `line 50 of new.csv`."""
@@ -81,7 +81,7 @@ def recognize_csv_columns(
             declared_types.get(name),
             warn=name not in quiet,
         )
-    decisions.look_at_header(next(iter(heads.values())), paths[0])
+    decisions.check_header(next(iter(heads.values())), paths[0])
     return CsvColumns(
         {**declared, **decisions.types},
         decisions.readings,
@@ -150,7 +150,7 @@ class _Decisions:
         self.doubtful.append(name)
 
     def _decide_declared(self, name: str, found: TextFinding, type_: str) -> None:
-        """Use the recognised reading of a column with a declared type, unless its texts can be read in several ways."""
+        """Use the recognized reading of a column with a declared type, unless its texts can be read in several ways."""
         if found.ambiguous:
             raise DataError(
                 f"column {name!r} is declared as {type_}, but {found.example!r} can be read in several ways: "
@@ -177,7 +177,7 @@ class _Decisions:
                 return self.name_row(path, int(rows[0]) + 1)
         return ""
 
-    def look_at_header(self, head: pl.DataFrame, path: Path) -> None:
+    def check_header(self, head: pl.DataFrame, path: Path) -> None:
         """Warn of a separator or a header that does not fit the dialect."""
         names = head.columns
         separators = [one for one in ",;\t|" if one in names[0]] if len(names) == 1 else []

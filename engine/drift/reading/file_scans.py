@@ -81,7 +81,7 @@ def scan_typed_files(
 ) -> pl.LazyFrame:
     """Scan Parquet, Arrow or NDJSON files as one frame; a file for which `is_read_alone` holds must be the only one.
 
-    `compression` is the compression of NDJSON; None to recognise it by the files' endings.
+    `compression` is the compression of NDJSON; None to recognize it by the files' endings.
     """
     if format_ == "parquet":
         return pl.scan_parquet(list(paths), glob=False, hive_partitioning=False, include_file_paths=path_column)

@@ -73,7 +73,7 @@ def count_views(column: pl.Series, slots: Indices, distinct: Keys, firsts: Indic
     -------
     n, n_long
         The number of distinct views, and how many of them are of long texts, which are not in the view. If polars
-        exports no views, both are the largest possible number.
+        exports no views: 0, and the number of values, since any of them may be long.
     """
     n = 0
     for kind, array in iterate_arrays(column):

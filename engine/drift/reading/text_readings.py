@@ -1,4 +1,4 @@
-"""Recognise and parse texts that are numbers, dates or booleans in another notation: `1.234,56`, `12.5%`, `31/12/2025`.
+"""Recognize and parse texts that are numbers, dates or booleans in another notation: `1.234,56`, `12.5%`, `31/12/2025`.
 
 A column is read as something else than text only if that is certain: every value fits one notation and no other.
 `1,234` alone may be a thousand or slightly more than one, `03/04/2025` alone may be in March or April: such a column
@@ -28,7 +28,7 @@ DateOrder = Literal["dmy", "mdy", "ymd"]
 LOOKS_NUMERIC = r"^[-+(−]?\s*(?:\p{Sc}|[A-Z]{3}\b)?\s*[-+−]?[.,]?\d"  # noqa: RUF001  the sign that typesetters use
 _LOOKS_LIKE_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,]|$)"
 _SIGN = r"(\p{Sc}|%|\b[A-Z]{3}\b)"
-UNUSUAL_MINUS = r"^\(|^−|-$"  # noqa: RUF001
+UNUSUAL_MINUS = r"^\(|^−|-$"  # noqa: RUF001  the sign that typesetters use
 """Notations of negative numbers other than a hyphen in front: brackets, a minus sign, a hyphen behind."""
 _CODE = r"^0\d+$"
 _TIME = r"(?:,?[T ]+\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|[+-]\d{2}:?\d{2}))?)?"
@@ -126,7 +126,7 @@ class TextReading:
             whole = rf"(?:\d+|[1-9]\d{{0,2}}(?:{part}\d{{2,3}})*{part}\d{{3}})"
         number = whole if self.type == "integer" else rf"(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?"
         sign = rf"(?:{sign}\s?)?" if sign else ""
-        minus = "[-+−]?"  # noqa: RUF001
+        minus = "[-+−]?"  # noqa: RUF001  the sign that typesetters use
         signed = rf"{minus}\s?{sign}{minus}{number}\s?{sign}"
         endless = "" if self.type == "integer" else rf"|{minus}(?i:inf|infinity)"
         return rf"^(?:{signed}{endless}|\({sign}{number}\s?{sign}\)|{sign}{number}{sign}-)$"
@@ -163,7 +163,7 @@ class TextReading:
 
 @dataclass(frozen=True, slots=True)
 class TextFinding:
-    """The result of recognising the texts of a column.
+    """The result of recognizing the texts of a column.
 
     Attributes
     ----------

@@ -93,7 +93,7 @@ def adjust_in_groups(groups: Sequence[Sequence[float]], weights: Sequence[float]
     """
     adjusted = [[0.0] * len(group) for group in groups]
     # only the smallest p-value of each group can be rejected next, so take them from the end
-    waiting = [sorted(range(len(group)), key=lambda i, group=group: -group[i]) for group in groups]  # type: ignore[misc]
+    waiting = [sorted(range(len(group)), key=lambda i, group=group: -group[i]) for group in groups]  # type: ignore[misc]  # a default
     share = _pass_on(weights, waiting)
     largest = 0.0
     while any(waiting):

@@ -1,1 +1,1 @@
-"""Checks and data quality rules of a project, as checks, contracts and queries of a spec, and the mistakes in them."""
+"""Import the checks and data quality rules of a project as checks, contracts and queries; report mistakes in them."""

@@ -1,1 +1,1 @@
-"""Scenarios of a project: their steps, conditions, triggers and reporters, and the mistakes of their authors."""
+"""Import the scenarios of a project: steps, conditions, triggers and reporters; and report mistakes in them."""

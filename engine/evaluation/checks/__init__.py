@@ -1,1 +1,1 @@
-"""Checks: a check of the spec applied to the metrics of a dataset or an evaluation, and what its result is worth."""
+"""Apply the checks of a spec to the metrics of a dataset or an evaluation, and judge how much each result says."""

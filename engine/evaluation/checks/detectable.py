@@ -118,7 +118,7 @@ def _is_weak(
     if statistic in ("drift", "drift_low", "prediction_drift"):
         return value > limit.value
     if metric == "data_drift_significant":
-        # The bound is not one of the accuracy; a drift model that finds only strong drift misses most of it.
+        # The bound does not refer to the accuracy; a drift model that finds only strong drift misses most drift.
         return value > 0.75
     name = parse_metric_name(_MEASURED_AS.get(metric, metric))
     if isinstance(name, MetricName) and not changed:

@@ -1,1 +1,1 @@
-"""Performance of a model on the rows of a side, measured where labels are known and estimated where they are not."""
+"""Performance of a model on the rows of a side: measured with known labels, estimated without."""

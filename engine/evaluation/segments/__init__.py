@@ -1,1 +1,1 @@
-"""Segments of a batch: declared and found ones, measured on their own, with their metrics."""
+"""Declared and found segments of a batch, measured separately, and their metrics."""

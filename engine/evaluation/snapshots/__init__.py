@@ -1,1 +1,1 @@
-"""What is kept of one side of a comparison in place of all its rows."""
+"""Snapshots: the stored summary of one side of a comparison."""

@@ -55,7 +55,7 @@ class Spline:
         The scores of the knots, ascending, and the expected outcome there, shape (knots,).
     positions, residuals, weights
         Of each fitted row, shape (rows,).
-    diagonal, beside
+    diagonal, off_diagonal
         The diagonal and the off-diagonal of the normal matrix.
     """
 
@@ -65,7 +65,7 @@ class Spline:
     residuals: Floats
     weights: Floats
     diagonal: Floats
-    beside: Floats
+    off_diagonal: Floats
 
     @property
     def fitted(self) -> Floats:
@@ -78,7 +78,7 @@ class Spline:
 
     def influences(self, of_knots: Floats) -> Floats:
         """Return the influence of each fitted row on the sum of the knots' values times `of_knots`, shape (rows,)."""
-        moved = _solve(self.diagonal, self.beside, of_knots)
+        moved = _solve(self.diagonal, self.off_diagonal, of_knots)
         return self.weights * self.positions.interpolate(moved) * self.residuals
 
 
@@ -97,10 +97,12 @@ def fit_spline(scores: Floats, outcomes: Floats, weights: Floats, knots: Floats)
     mean = float((weights * outcomes).sum() / weights.sum())
     diagonal: Floats = np.bincount(at.below, weights * (1 - at.part) ** 2, count).astype(np.float64, copy=False)
     diagonal += np.bincount(np.minimum(at.below + 1, count - 1), weights * at.part**2, count)
-    beside: Floats = np.bincount(at.below, weights * at.part * (1 - at.part), count)[:-1].astype(np.float64, copy=False)
+    off_diagonal: Floats = np.bincount(at.below, weights * at.part * (1 - at.part), count)[:-1].astype(
+        np.float64, copy=False
+    )
     diagonal += _RIDGE * weights.sum() + 1e-300
-    values = mean + _solve(diagonal, beside, at.add_up(weights * (outcomes - mean), count))
-    return Spline(knots, values, at, outcomes - at.interpolate(values), weights, diagonal, beside)
+    values = mean + _solve(diagonal, off_diagonal, at.add_up(weights * (outcomes - mean), count))
+    return Spline(knots, values, at, outcomes - at.interpolate(values), weights, diagonal, off_diagonal)
 
 
 def choose_knots(
@@ -139,10 +141,10 @@ def _locate(knots: Floats, scores: Floats) -> Positions:
     return Positions(below, part)
 
 
-def _solve(diagonal: Floats, beside: Floats, right: Floats) -> Floats:
+def _solve(diagonal: Floats, off_diagonal: Floats, right: Floats) -> Floats:
     """Solve the symmetric tridiagonal system of a spline in one thread, so that results are reproducible to the bit."""
     from scipy.linalg import solveh_banded  # imported late, as for the intervals: few runs estimate anything
 
     if len(diagonal) == 1:
         return right / diagonal
-    return np.asarray(solveh_banded(np.stack([np.r_[0.0, beside], diagonal]), right))
+    return np.asarray(solveh_banded(np.stack([np.r_[0.0, off_diagonal], diagonal]), right))

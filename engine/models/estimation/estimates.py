@@ -49,7 +49,7 @@ FEWEST_DEGREES = 50
 """Minimum degrees of freedom of the variance for intervals of metrics of a regression: if few rows have most of the
 error, the available rows show too little of it, and intervals at 0.95 contain the value 8 times in 10 (simulated)."""
 _NO_INFLUENCE = 1e-12
-"""A metric that outcomes change by less has one value whatever they are: the ROC AUC of equal probabilities is 0.5."""
+"""Maximum influence of outcomes on a metric that does not depend on them, such as the ROC AUC of equal scores, 0.5."""
 _OF_RARER_CLASS = ("precision", "recall", "f1", "mcc", "roc_auc", "average_precision", "lift")
 _RANGES = {"calibration_error": (0.0, 1.0), "brier": (0.0, 2.0)}
 

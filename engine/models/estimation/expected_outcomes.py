@@ -54,14 +54,14 @@ class KnownRows:
 class OutcomeModel:
     """The splines of all outcomes; for two classes, only that of the second.
 
-    `noise` are splines of the squared residuals of losses; `likeness` is the correlation of the residuals of two rows
+    `noise` are splines of the squared residuals of losses; `correlation` is that of the residuals of two rows
     of one entity, shape (outcomes,).
     """
 
     known: KnownRows
     splines: tuple[Spline, ...]
     noise: tuple[Spline, ...]
-    likeness: Floats
+    correlation: Floats
 
     @property
     def is_binary(self) -> bool:
@@ -96,8 +96,8 @@ def fit_outcomes(known: KnownRows) -> OutcomeModel:
             noise.append(fit_spline(score, spline.residuals**2, known.weights, knots))
     raw = np.stack([spline.fitted for spline in splines], axis=1)
     residuals = outcomes - _normalize_outcomes(raw, known.classes, binary)[0]
-    likeness = _measure_likeness(residuals, known.units, pooled=known.classes)
-    return OutcomeModel(known, tuple(splines), tuple(noise), likeness)
+    correlation = _measure_correlation(residuals, known.units, pooled=known.classes)
+    return OutcomeModel(known, tuple(splines), tuple(noise), correlation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +135,20 @@ class ExpectedOutcomes:
         parts = off * np.sqrt(self.outcomes if self.model.known.classes else self.noise)
         alone = (parts * parts).sum(axis=0)
         together = alone
-        if units.codes is not None and self.model.likeness.any():
+        if units.codes is not None and self.model.correlation.any():
             together = np.array([float((units.add_up(part) ** 2).sum()) for part in parts.T])
-        noise = float(((1 - self.model.likeness) * alone + self.model.likeness * together).sum())
+        noise = float(((1 - self.model.correlation) * alone + self.model.correlation * together).sum())
         return (sampled + noise) / len(mean) ** 2 + self.variance_of_model(of)
 
     def variance_of_model(self, of: Expected) -> float:
         """Return the part of the variance that is due to the reference being a sample."""
-        return _sum_squares(self._move(of), self.model.known.units) / len(self.outcomes) ** 2
+        return _sum_squares(self._influence_of_reference(of), self.model.known.units) / len(self.outcomes) ** 2
 
     def count_degrees(self, of: Expected) -> float:
         """Return the degrees of freedom of `variance_of_model`."""
-        return count_degrees(self.model.known.units.add_up(self._move(of)))
+        return count_degrees(self.model.known.units.add_up(self._influence_of_reference(of)))
 
-    def _move(self, of: Expected) -> Floats:
+    def _influence_of_reference(self, of: Expected) -> Floats:
         """Return the influence of each row of the reference on the sum of a metric over the rows of the batch."""
         model = self.model
         influence = np.broadcast_to(of.influence, self.outcomes.shape)
@@ -197,7 +197,7 @@ def _normalize_outcomes(raw: Floats, classes: bool, binary: bool) -> tuple[Float
     return clipped / total, total
 
 
-def _measure_likeness(residuals: Floats, units: Units, *, pooled: bool) -> Floats:
+def _measure_correlation(residuals: Floats, units: Units, *, pooled: bool) -> Floats:
     """Return the intraclass correlation of residuals within units, by moments, shape (outcomes,)."""
     if units.codes is None:
         return np.zeros(residuals.shape[1])

@@ -3,7 +3,7 @@
 The labels of some rows correct the expectation for all (Angelopoulos, Bates, Fannjiang, Jordan & Zrnic 2023). Labels
 may be missing systematically, so each labelled row represents the rows with a similar score: its weight is the inverse
 of the share of them that have a label, estimated from rows of other entities (cross-fitting). The weight of the
-expectation is chosen per metric to minimise the variance, down to 0 (PPI++: Angelopoulos, Duchi & Zrnic 2023): so a
+expectation is chosen per metric to minimize the variance, down to 0 (PPI++: Angelopoulos, Duchi & Zrnic 2023): so a
 wrong expectation costs precision, never correctness. No such method detects that missing labels depend on the target
 beyond the score.
 
@@ -40,7 +40,7 @@ fifth then adds a few per cent to the variance. With 5 rows, intervals were wide
 (simulated)."""
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """The weights of the expectation that are tried; finer steps improve the variance very little."""
-_WORTH = 1.05
+_VARIANCE_SLACK = 1.05
 """How much larger the variance may be with a larger weight of the expectation: a protection from inexact row
 weights."""
 _BY_LABELS = "average_precision"
@@ -185,7 +185,9 @@ def _choose_shares(
         # The influence of a row is weight * truth + share * (1 - weight) * guess.
         fixed, moved = units.add_up(weights * truth), units.add_up((1 - weights) * guess)
         variances = [float(np.var(fixed + share * moved)) for share in _SHARES]
-        largest = min(_WORTH * min(variances), variances[-1])  # never less precise than the labelled rows alone
+        largest = min(
+            _VARIANCE_SLACK * min(variances), variances[-1]
+        )  # never less precise than the labelled rows alone
         tuned[name] = next(s for s, v in zip(_SHARES, variances, strict=True) if v <= largest)
     return tuned
 

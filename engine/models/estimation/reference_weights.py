@@ -18,7 +18,7 @@ LARGEST_WEIGHT = 20.0
 BALANCED_ROWS = 20_000
 """Maximum number of rows of the reference from which the tilt is computed."""
 _RIDGE = 1e-3
-"""Regularisation of the tilt: uninformative columns stay unchanged."""
+"""Regularization of the tilt: uninformative columns stay unchanged."""
 _STEPS = 30
 
 

@@ -1,1 +1,1 @@
-"""What a bundle holds, how it is created, and the model versions of a released one."""
+"""The contents and creation of bundles, and the model versions of released ones."""

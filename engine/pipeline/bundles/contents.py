@@ -1,10 +1,10 @@
-"""What goes into a bundle: the files of the spec, the code that it names, rows of datasets and versions of models.
+"""Collects the contents of a bundle: files of the spec, its code, rows of datasets and versions of models.
 
 project/…          the folder of the spec: its files, the modules of functions, other files that are asked for
 data/<name>/…      the files of a dataset, or rows.parquet with the rows of a function, a query or a table
 models/<name>/…    a trained version, rows with the scores that it gives them, and the rows that were held out
 
-A path in a bundle is relative to one of these folders, so nothing in it depends on where the project is.
+A path in a bundle is relative to one of these folders, so it does not depend on the place of the project.
 """
 
 import os
@@ -53,19 +53,19 @@ ROWS_FILE = "rows.parquet"
 
 @dataclass(frozen=True, slots=True)
 class BundleParts:
-    """What a bundle will hold, before rows are frozen and models are packed.
+    """The parts of a bundle before rows are frozen and models are packed.
 
     Attributes
     ----------
     files
-        By path in the bundle, the files that are packed as they are, with what they are for.
+        The files that are packed unchanged, with their roles, by path in the bundle.
     datasets, trained, estimators
         The datasets and model versions to pack by name, and the paths in the bundle of models that are files.
     writers
-        By name of a dataset to pack that reads the rows which another one keeps: the name of that one. In the bundle
-        both are the same file, so the function of the other is not needed.
+        By name of a dataset that reads the kept rows of another one: the name of that other one. In the bundle both are
+        the same file, so the function of the other one is not needed.
     notes
-        Sentences about what those who deploy the bundle may not expect.
+        Sentences about possible surprises at deployment.
     """
 
     files: Mapping[str, tuple[Path, Role]]
@@ -77,7 +77,7 @@ class BundleParts:
 
     @property
     def included(self) -> set[str]:
-        """The names of all datasets whose rows the bundle will hold."""
+        """The names of all datasets whose rows will be in the bundle."""
         return {*self.datasets, *self.writers.values()}
 
 
@@ -85,7 +85,7 @@ class BundleParts:
 class BundleContents:
     """A manifest and the contents of the files that it lists, by path in the bundle.
 
-    `tables` are those whose values are in these files, by what they are called in messages.
+    `tables` are the tables whose values are in these files, by their names in messages.
     """
 
     manifest: Manifest
@@ -94,17 +94,17 @@ class BundleContents:
 
 
 def collect_parts(declared: Bundle, context: BuildContext) -> BundleParts:
-    """Find what a bundle shall hold; verify and check its datasets, and build its models.
+    """Collect the parts of a bundle; verify and check its datasets, and build its models.
 
     Raises
     ------
     BundleError
-        A file lies outside of the folder of the spec, or is not there.
+        A file is outside the folder of the spec, or missing.
     DataError, ModelError, ChecksFailed
         A dataset or a model cannot be built, or a function is in no module.
     """
     project, include = context.project, declared.include
-    # A step may name a dataset or a model that two targets have: each is built once.
+    # Two targets may share a dataset or a model: each is built once.
     trained = {
         name: use_model(name, context) for name in include.models if isinstance(project.models[name], TrainModel)
     }
@@ -139,7 +139,7 @@ def pack_parts(parts: BundleParts, declared: Bundle, context: BuildContext, stag
     DataError, ModelError
         A dataset cannot be read, or a model cannot be loaded.
     BundleError
-        A file cannot be read, or its name cannot stand in a bundle.
+        A file cannot be read, or its name is not allowed in a bundle.
     """
     project = context.project
     contents: dict[str, Path | bytes] = {name: path for name, (path, _) in parts.files.items()}
@@ -185,7 +185,7 @@ def pack_parts(parts: BundleParts, declared: Bundle, context: BuildContext, stag
 
 
 def _find_spec(project: ProjectSpec) -> Path:
-    """Return the file of the spec: of a deployment, the released one."""
+    """Return the file of the spec, which for a deployment is the released one."""
     return project.files[1] if project.revision else project.path
 
 
@@ -196,7 +196,7 @@ def _list_spec_files(project: ProjectSpec) -> Iterator[tuple[Path, Role]]:
 
 
 def _list_modules(project: ProjectSpec, included: Collection[str]) -> Iterator[tuple[Path, Role]]:
-    """Yield the files of the modules that the functions of the spec need; included rows need no function."""
+    """Yield the module files that the functions of the spec need; functions of included rows are not needed."""
     by_folder: dict[Path, list[str]] = {}
     for section, name, function in list_functions(project):
         dataset = project.datasets.get(name) if section == "datasets" and name in included else None
@@ -211,7 +211,7 @@ def _list_registry_folders(project: ProjectSpec) -> Iterator[Path]:
 
 
 def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator[Path]:
-    """Yield the files that patterns name, without what the engine writes; raise a BundleError where there are none."""
+    """Yield the files that match patterns, without output of the engine; raise a BundleError if none match."""
     folder = project.folder
     written = [resolve_state_folder(project), *_list_registry_folders(project)]
     infrastructures = project.resources.infrastructures.values()
@@ -237,7 +237,7 @@ def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator
 
 
 def _place_beside_spec(path: Path, project: ProjectSpec) -> str:
-    """Return the path of a file relative to the folder of the spec; raise a BundleError if it is not in it."""
+    """Return the path of a file relative to the folder of the spec; raise a BundleError if it is outside."""
     relative = PurePosixPath(os.path.relpath(path, project.folder))
     if ".." in relative.parts:
         raise BundleError(
@@ -248,7 +248,7 @@ def _place_beside_spec(path: Path, project: ProjectSpec) -> str:
 
 
 def _describe_fixed_values(name: str, project: ProjectSpec) -> Iterator[str]:
-    """Yield what to tell of a dataset whose rows depend on variables: the bundle has the present ones."""
+    """Yield a note on a dataset whose rows depend on variables: the bundle contains those of the current values."""
     dataset = project.datasets[name]
     keys = {FileDataset: ("path",), StoredDataset: ("path", "table"), QueryDataset: ("sql",), PythonDataset: ()}
     texts = [project.written_text("datasets", name, key) for key in keys[type(dataset)]]
@@ -281,7 +281,7 @@ def _pack_dataset(
 
 
 def _place_files(name: str, table: Table, project: ProjectSpec, place: str) -> tuple[str, dict[str, Path]]:
-    """Return the path of a dataset of files in the bundle, and each file by its path there; no files to freeze rows."""
+    """Return the path of a file dataset in the bundle, and its files by path there; no files if rows are frozen."""
     dataset = project.find_file_dataset(name)
     was_frozen = project.revision is not None and table.fingerprint in project.revision.frozen.values()
     of_store = isinstance(project.connections.get((dataset and dataset.connection) or ""), S3Connection)
@@ -324,7 +324,7 @@ def _pack_model(
     tables = version.facts.get("datasets", {})
     return BundledModel(
         folder=folder,
-        # Trained again with the same result, it is the same bundle.
+        # A new training with the same result gives the same bundle.
         version=(context.store.models.find_same(name, version.identity) or version).version,
         identity=version.identity,
         fingerprint=version.fingerprint,
@@ -339,7 +339,7 @@ def _pack_model(
 
 
 def _needs_held_out(name: str, project: ProjectSpec) -> bool:
-    """Return whether an evaluation store compares with the held-out rows of a model, or may evaluate its own data."""
+    """Return whether a store compares with the held-out rows of a model, or may evaluate its training data."""
     model = project.models[name]
     return any(
         store.model == name
@@ -353,7 +353,7 @@ def _needs_held_out(name: str, project: ProjectSpec) -> bool:
 
 
 def _list_needs(project: ProjectSpec, datasets: Collection[str], trained: Collection[str]) -> Needs:
-    """Return what has to be where the bundle is deployed: connections, channels, and the data that are not in it."""
+    """Return the needs of a deployment of the bundle: connections, channels, and data outside the bundle."""
     left = {name: one for name, one in project.datasets.items() if name not in datasets}
     others = [one for name, one in project.models.items() if name not in trained]
     named = set(list_used_connections([*left.values(), *others, *project.scenarios.values()]))

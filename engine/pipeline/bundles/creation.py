@@ -1,6 +1,6 @@
-"""Creates a bundle of the project: builds what it includes, packs it, and puts it into the local registry.
+"""Creates a bundle of the project: builds its parts, packs them, and adds the bundle to the local registry.
 
-Nothing is packed that holds the value of a secret: every file, and every text in the tables of the files, is searched.
+No value of a secret is packed: every file, and every text in the tables of the files, is searched.
 """
 
 import platform
@@ -27,29 +27,29 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
 
 PACKAGES = ("numpy", "polars", "scikit-learn", "skops")
-"""The packages that decide what a model computes and how rows are written."""
+"""The packages whose versions affect the results of models and the format of rows."""
 _CHUNK_BYTES = 1 << 20
 _GIT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedBundle:
-    """A bundle that was made.
+    """A created bundle.
 
     Attributes
     ----------
     size
         Bytes of its archive.
     manifest
-        What it holds; None in a plan.
+        Its manifest; None in a plan.
     leaving
-        What of the data and models leaves the house with it, as sentences.
+        The data and models that leave the organisation with it, as sentences.
     notes
-        What those who deploy it may not expect.
+        Possible surprises at deployment.
     existed
         Whether the name belonged to this bundle already.
     published
-        The registry in which it was published; None if it was not.
+        The registry in which it was published; None if it was not published.
     """
 
     name: str
@@ -62,7 +62,7 @@ class CreatedBundle:
     published: str | None = None
 
     def describe(self) -> str:
-        """Return what was made as one line."""
+        """Return a description of the bundle as one line."""
         done = "is there already" if self.existed else "created"
         where = f", published in {self.published}" if self.published else ""
         holds = f": {'; '.join(self.leaving)}" if self.leaving else ""
@@ -72,23 +72,23 @@ class CreatedBundle:
 def plan_bundle(
     declared: str, name: str, context: BuildContext, *, keys: Sequence[Path] = (), publish: bool = False
 ) -> Decision[CreatedBundle]:
-    """Build what a declared bundle includes, and plan to pack it under a name.
+    """Build the parts of a declared bundle, and plan to pack it under a name.
 
     Parameters
     ----------
     declared
-        The name of the bundle in the spec, which says what it includes.
+        The name of the bundle in the spec.
     name
-        The name that it gets.
+        The name of the created bundle.
     keys
-        Files of private keys to sign it with.
+        Files of private keys for its signatures.
 
     Raises
     ------
     UsageError
         The spec has no such bundle, or no registry to publish in.
     BundleError, DataError, ModelError, ChecksFailed
-        What it includes cannot be built or packed.
+        A part cannot be built or packed.
     """
     bundles = context.project.resources.bundles
     if declared not in bundles:
@@ -129,7 +129,7 @@ def _store_bundle(
     *,
     publish: bool,
 ) -> CreatedBundle:
-    """Write the archive and put it into the registry under its name; in a dry run only say so."""
+    """Write the archive and add it to the registry under its name; in a dry run only describe that."""
     project, manifest = context.project, packed.manifest
     registries = list_registries(project)
     existed = False
@@ -158,11 +158,11 @@ def _store_bundle(
 
 
 def describe_leaving(manifest: Manifest) -> Iterator[str]:
-    """Yield what of the data and models leaves the house with a bundle, as phrases."""
-    told = set()
+    """Yield the data and models that leave the organisation with a bundle, as phrases."""
+    listed = set()
     for name, dataset in manifest.datasets.items():
-        if dataset.path not in told:  # rows that one dataset keeps and another reads are there once
-            told.add(dataset.path)
+        if dataset.path not in listed:  # rows that one dataset keeps and another reads are packed once
+            listed.add(dataset.path)
             yield f"{dataset.rows:,} rows of {name}"
     for name, model in manifest.models.items():
         held_out = f" with {model.held_out_rows:,} held-out rows" if model.held_out_rows else ""
@@ -207,7 +207,7 @@ def _refuse_secrets(packed: BundleContents, context: BuildContext) -> None:
 
 
 def _read_overlapping(content: Path | bytes, longest: int) -> Iterator[bytes]:
-    """Yield the bytes of a file in pieces that overlap, so that no value is cut."""
+    """Yield the bytes of a file in overlapping chunks, so that no value is split."""
     if isinstance(content, bytes):
         yield content
         return
@@ -230,7 +230,7 @@ def _describe_provenance(context: BuildContext) -> Provenance:
 
 
 def _find_commit(folder: Path) -> str | None:
-    """Return the commit of a folder, with "+" if it has changes; None outside of a repository, or without git."""
+    """Return the commit of a folder, with "+" if it has changes; None outside a repository, or without git."""
     try:
         commit, changes = (
             subprocess.run(  # noqa: S603  the arguments are fixed

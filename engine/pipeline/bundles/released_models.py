@@ -1,4 +1,4 @@
-"""Model versions of a release in the state of its deployment, where nothing is trained for them."""
+"""Imports the model versions of a release into the state of its deployment, without training."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from engine.store.location import StateLocation, locate_state
 
 
 def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) -> str:
-    """Load the model versions of a release, and compare their scores with the packed ones; return what was proved.
+    """Load the model versions of a release, and compare their scores with the packed ones; return the result as text.
 
     Raises
     ------
@@ -50,10 +50,10 @@ def import_models(
     state: Path | StateLocation,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Let the model versions of a release count in a state; they are added where they are not there yet.
+    """Activate the model versions of a release in a state; add missing ones.
 
-    Of models that the release does not have, data decide again which version counts. `tell` is called if the tables of
-    the state have been migrated.
+    For models outside the release, the version is again chosen by the data. `tell` is called if the tables of the state
+    have been migrated.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def import_models(
     Raises
     ------
     BundleError, ModelError
-        As `reproduce_models`, of a version that has to be added; or it is not what the manifest says.
+        As `reproduce_models`, for an added version; or it differs from the manifest.
     StoreError
         The state cannot be written.
     """
@@ -73,8 +73,8 @@ def import_models(
         if migration := store.database.migration:
             tell(migration)
         for name, bundled in manifest.models.items():
-            # Not under the lock of the model, for which a training of hours would be waited for: only updates add
-            # versions of releases, and only one of a deployment is at work.
+            # Not under the lock of the model, which a training may hold for hours: only updates add versions of
+            # releases, and a deployment has one update at a time.
             present = store.models.find_same(name, bundled.identity)
             if present is None:
                 spec = _find_trained(project, name)
@@ -89,9 +89,9 @@ def import_models(
 def activate_models(
     spec: Path, release: Path, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None
 ) -> dict[str, int]:
-    """Let the model versions of a release count in a revision of its deployment; `spec` is the file of the revision.
+    """Activate the model versions of a release in a revision of its deployment; `spec` is the file of the revision.
 
-    To be called before the revision is the active one: nothing changes for the revision that is active until then.
+    Call this before the revision is active: it does not affect the currently active revision.
     """
     project = load(spec, environ=environ)
     manifest = parse_manifest((release / MANIFEST_FILE).read_bytes())
@@ -99,7 +99,7 @@ def activate_models(
 
 
 def continue_models(spec: Path, before: int, environ: Mapping[str, str]) -> None:
-    """Let in a revision, whose file is `spec`, the model versions count that do so in the revision `before`."""
+    """Activate in a revision, whose file is `spec`, the model versions of the revision `before`."""
     project = load(spec, environ=environ)
     with Store.open(locate_state(project, environ)) as store:
         store.models.continue_active(before, project.revision_number)
@@ -125,12 +125,12 @@ def _add_version(name: str, bundled: BundledModel, store: Store, source: Path) -
             "versions": bundled.settings.get("versions", {}),
             "files": models.digest_files(folder),
             "held_out": bundled.held_out,
-            "confirmed": dict(models.library_versions()),  # its scores have just been compared
+            "confirmed": dict(models.library_versions()),  # its scores were just compared
         }
         return store.models.add(name, bundled.fingerprint, folder, facts, bundled.identity)
 
 
 def _read_libraries(release: Path) -> dict[str, str]:
-    """Return the versions of Python and of the libraries with which the bundle of a release was made."""
+    """Return the versions of Python and of the libraries with which the bundle of a release was created."""
     found = decode_document(Provenance, (release / PROVENANCE_FILE).read_bytes(), "provenance")
     return {"python": found.python, **found.packages}

@@ -1,1 +1,1 @@
-"""From a batch to its stored evaluation: its inputs, its measurement, its challenger, other references."""
+"""Evaluations of batches: inputs, measurement, challenger, other references."""

@@ -1,10 +1,9 @@
-"""The challenger of an evaluation store: it is built like the model, and compared with it on rows new to both.
+"""Compares the challenger of an evaluation store with the model, on rows that neither was trained on.
 
-A model knows the rows that it was trained on, so nothing that it predicts for them tells how good it is. Rows of the
-batch that are equal to such rows, in all columns that the batch shares with the training data, are left out of the
-comparison. What cannot be known of a model is told: which rows it was trained on if the engine did not train it or its
-training data are not there, as in a deployment; and where rows of these data are so often equal that they cannot be
-told apart.
+Predictions for training rows do not show the quality of a model. So rows of the batch that equal training rows, in all
+columns that the batch shares with the training data, are left out of the comparison. Notes report what is unknown: the
+training rows, if the engine did not train the model or its training data are missing, as in a deployment; or that too
+many training rows are equal to tell them apart.
 """
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
@@ -31,12 +30,12 @@ from engine.pipeline.models import ModelHandle
 Hashes = npt.NDArray[np.uint64]
 
 MOST_REPEATED = 0.1
-"""Share of the rows of the training data that may have an equal one, if equal rows are to count as the same row."""
+"""Largest share of duplicate training rows at which equal rows still count as the same row."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenRows:
-    """The rows of a batch that a model was trained on, shape (rows,), and what must be said of them; None: no row."""
+    """The training rows in a batch, shape (rows,), and notes on them; None if there are none."""
 
     rows: npt.NDArray[np.bool_] | None = None
     notes: tuple[str, ...] = ()
@@ -51,19 +50,19 @@ def add_advantage(
     confidence: float,
     context: BuildContext,
 ) -> Observation:
-    """Return what was measured of a batch with the metrics of the challenger.
+    """Return the measurements of a batch with the metrics of the challenger.
 
-    Nothing that goes wrong with the challenger prevents the evaluation of the champion: the metrics of the comparison
-    then have no value, and their checks are ERROR.
+    Failures of the challenger do not prevent the evaluation of the champion: the metrics of the comparison then have no
+    value, and their checks are ERROR.
 
     Parameters
     ----------
     handles
         The champion, loaded as `champion`, and the challenger.
     table
-        The batch, as it was measured.
+        The measured batch.
     known
-        What the reference knows of the columns.
+        The known types and roles of the reference's columns.
     """
     _, challenger = handles
     if observed.snapshot.unscored:
@@ -100,7 +99,7 @@ def measure_challenger(
     confidence: float,
     context: BuildContext,
 ) -> tuple[Mapping[str, MetricValue], Sequence[str]]:
-    """Return the metrics of the challenger and the notes on it, for a batch whose other numbers are known.
+    """Return the metrics and notes of the challenger, for a batch whose other numbers are known.
 
     Parameters
     ----------
@@ -122,12 +121,12 @@ def measure_challenger(
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
-    """The rows that a model was trained on, with its held-out rows, and what tells them in a batch.
+    """The training rows of a model, its held-out rows, and the columns that identify them in a batch.
 
     Attributes
     ----------
     name
-        That of the model.
+        The name of the model.
     shared
         The columns that the batch has too.
     entity
@@ -153,12 +152,12 @@ def _list_training_rows(batch: Table, handles: Sequence[ModelHandle]) -> list[Tr
 
 
 def find_seen_rows(handles: Sequence[ModelHandle], trained: Sequence[TrainingRows], batch: RivalScores) -> SeenRows:
-    """Return the rows of a batch that one of the models was trained on.
+    """Return the rows of a batch on which one of the models was trained.
 
     Raises
     ------
     DataError
-        The data that a model was trained on cannot be read.
+        The training data of a model cannot be read.
     """
     known = [one.name for one in trained]
     unknown = [one.name for one in handles if one.name not in known]
@@ -196,10 +195,10 @@ def _find_rows_seen_by(model: TrainingRows, batch: RivalScores) -> SeenRows:
 
 
 def _find_held_out(rows: Hashes, held: Hashes) -> npt.NDArray[np.bool_]:
-    """Tell for each row of the training data whether it was held out, shape (rows,), from the hashes of both.
+    """Return for each row of the training data whether it was held out, shape (rows,), from the hashes of both.
 
-    Held-out rows are kept with the columns of the model alone. If more rows are equal in these than were held out, all
-    of them count as trained on.
+    Held-out rows are kept with only the columns of the model. If more rows equal them than were held out, all of these
+    count as training rows.
     """
     known, place, times = np.unique(rows, return_inverse=True, return_counts=True)
     kept, times_kept = np.unique(held, return_counts=True)
@@ -211,7 +210,7 @@ def _find_held_out(rows: Hashes, held: Hashes) -> npt.NDArray[np.bool_]:
 def _describe_known_entities(
     model: TrainingRows, entities: Sequence[Hashes], batch: RivalScores, seen: npt.NDArray[np.bool_]
 ) -> tuple[str, ...]:
-    """Return how many of the other rows belong to entities of which a model has seen rows; nothing if none does."""
+    """Return a note on how many other rows belong to entities in the training data; nothing if there are none."""
     for (entity,), of_training in zip(model.entity, entities, strict=True):
         named = batch.scored[0][entity].is_not_null().to_numpy()
         known = int((np.isin(batch.hashes[entity,], of_training) & named & ~seen).sum())

@@ -1,7 +1,7 @@
-"""Compares an evaluation with another reference than the one of its store, using the stored snapshot of its batch.
+"""Compares an evaluation with a reference other than that of its store, using the stored snapshot of its batch.
 
-The batch itself may have been deleted or changed since. The snapshot describes the rows that were evaluated, so
-comparing two evaluations reads no data at all.
+The batch itself may have been deleted or changed since. The snapshot describes the evaluated rows, so comparing two
+evaluations reads no data.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class _ComparisonReference:
 
 
 def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: BuildContext) -> Evaluation:
-    """Return the evaluation, compared with another one as its reference."""
+    """Return the evaluation, with another one as its reference."""
     note = None
     if evaluation.fingerprints.model != other.fingerprints.model:
         note = "the two evaluations used different models; their predictions may differ for that reason alone"
@@ -46,12 +46,12 @@ def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: 
 
 
 def compare_with_rows(evaluation: Evaluation, reference: str, context: BuildContext) -> Evaluation:
-    """Return the evaluation, compared with `dataset:<name>` or with the held-out rows of its model, `model_test`.
+    """Return the evaluation, with `dataset:<name>` or the held-out rows of its model (`model_test`) as its reference.
 
     Raises
     ------
     UsageError
-        There is no such dataset, or the engine has not trained the model.
+        The dataset does not exist, or the engine did not train the model.
     DataError, ModelError
         The rows cannot be read, or lack columns of the evaluation.
     """
@@ -90,7 +90,7 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
 def _load_model_version(evaluation: Evaluation, context: BuildContext) -> ModelVersion | None:
     if evaluation.model is None or evaluation.model_version is None:
         return None
-    if evaluation.origin is not None:  # versions have other numbers there, but the same identities
+    if evaluation.origin is not None:  # versions have other numbers there, but the same ids
         return context.store.models.find_same(evaluation.model, str(evaluation.facts.get("identity")))
     return context.store.models.find(evaluation.model, int(evaluation.model_version))
 
@@ -108,7 +108,7 @@ def _load_snapshot(evaluation: Evaluation, context: BuildContext) -> Snapshot:
 def _profile_rows(
     table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: BuildContext
 ) -> tuple[Snapshot, str | None]:
-    """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
+    """Profile a table like the batch: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
     with context.store.folders.stage() as folder, make_rereadable(table, folder) as rereadable:
         schema = rereadable.frame.collect_schema()
@@ -138,7 +138,7 @@ def _profile_rows(
 def _load_model(
     table: Table, batch: Snapshot, evaluation: Evaluation, version: ModelVersion | None, context: BuildContext
 ) -> tuple[models.FittedModel | None, str | None]:
-    """Return the model that scored the evaluation; or None and a note, if the model has changed since."""
+    """Return the model that scored the evaluation; None and a note if the model has changed since."""
     name, project = evaluation.model, context.project
     if name is None:
         return None, None
@@ -160,7 +160,7 @@ def _load_model(
 def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, context: BuildContext) -> Evaluation:
     """Evaluate the stored snapshot of the batch against a reference, with the columns that both have."""
     declared = context.project.evaluation_stores[evaluation.store]
-    # What depends on the batch's rows alone is as it was; the rows of the batch are not kept.
+    # Results that depend only on the batch's rows are unchanged; the rows of the batch are not kept.
     kept = {*declared.metrics, "labelled_drift", *(name for name in evaluation.metrics if is_of_challenger(name))}
     batch, against, notes = _intersect_columns(_load_snapshot(evaluation, context), reference.snapshot)
     made = evaluate_batch(
@@ -187,12 +187,12 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         ),
         search=find_search_settings(evaluation.store, context),
     )
-    told = (*notes, *([reference.note] if reference.note else []), *made.notes)
-    return replace(made, notes=told, origin=evaluation.origin, infrastructure=evaluation.infrastructure)
+    all_notes = (*notes, *([reference.note] if reference.note else []), *made.notes)
+    return replace(made, notes=all_notes, origin=evaluation.origin, infrastructure=evaluation.infrastructure)
 
 
 def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:
-    """Return both sides with the columns that both have in the same role, and a note for each column left out."""
+    """Return both sides with the columns that have the same role in both, and a note for each omitted column."""
     batch_columns, reference_columns = batch.columns.columns, reference.columns.columns
     both = [
         name

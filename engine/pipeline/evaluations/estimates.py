@@ -1,4 +1,4 @@
-"""How a store estimates performance, and whether its reference can tell anything of the batch."""
+"""The settings of performance estimates of a store, and whether its reference allows them."""
 
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from engine.evaluation.performance.estimation import EstimateSettings
 
 ESTIMATES_VERSION = "2"
-"""Version of the numbers: it changes whenever another estimate is made of the same rows."""
+"""Version of the numbers: it changes whenever the estimate for the same rows changes."""
 
 
 def find_estimate_settings(store: str, context: BuildContext, *, own_reference: bool) -> "EstimateSettings | None":
-    """Return how a store estimates performance; None if it does not, or has no model.
+    """Return the settings of a store's performance estimates; None without estimates or a model.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def find_estimate_settings(store: str, context: BuildContext, *, own_reference: 
 
 
 def is_own_reference(reference: Reference, batch: Table, rows: Table) -> bool:
-    """Return whether the rows that are evaluated are those of the reference: its labels are then theirs.
+    """Return whether the evaluated rows are those of the reference, and so have its labels.
 
     Parameters
     ----------
     rows
-        What is evaluated of the batch: the held-out rows alone, if its model was trained on it.
+        The evaluated rows of the batch: only the held-out rows, if its model was trained on it.
     """
     if reference.table is None:
         return False

@@ -1,4 +1,4 @@
-"""What an evaluation is computed from, as the facts and fingerprints that tell whether it has changed."""
+"""The inputs of an evaluation, as facts and fingerprints that detect changes."""
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
@@ -29,7 +29,7 @@ SEEN_IN_TRAINING = (
 
 @dataclass(frozen=True, slots=True)
 class EvaluationInputs:
-    """What an evaluation of a store is computed from."""
+    """The inputs of an evaluation of a store."""
 
     store: str
     inspected: InspectedDataset
@@ -42,8 +42,13 @@ class EvaluationInputs:
         """The table of the store's dataset."""
         return self.inspected.table
 
+    @property
+    def pair(self) -> tuple[ModelHandle, ModelHandle] | None:
+        """The model and its challenger; None if the store has no challenger."""
+        return (self.model, self.challenger) if self.model and self.challenger else None
+
     def select_rows(self, context: BuildContext) -> Table:
-        """Return the batch; if the model was trained on it, its held-out rows alone."""
+        """Return the batch; if the model was trained on it, only its held-out rows."""
         original = self.batch.undisturbed or self.batch
         training = self.model.training if self.model else None
         if self.model is None or training is None or original.fingerprint != training.fingerprint:
@@ -57,19 +62,19 @@ class EvaluationInputs:
         return rows if original is self.batch else context.datasets.disturb_table(rows)
 
     def compute_fingerprints(self, facts: Mapping[str, Any]) -> Fingerprints:
-        """Return the fingerprints of the evaluation that these facts, with the values of secrets masked, describe."""
+        """Return the fingerprints of the evaluation with these facts, in which secrets are masked."""
         own = [self.challenger.fingerprint] if self.challenger else []
         return Fingerprints(
             model=self.model.fingerprint if self.model else "",
             dataset=self.batch.fingerprint,
             reference=self.reference.fingerprint,
-            # what the numbers depend on besides the data, the reference and the model
+            # inputs of the numbers besides the data, the reference and the model
             parameters=digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"], *own]),
         )
 
 
 def collect_evaluation_facts(inputs: EvaluationInputs, context: BuildContext) -> dict[str, Any]:
-    """Return everything that the numbers depend on: data, model, reference, settings, custom metrics, kernel."""
+    """Return all inputs of the numbers: data, model, reference, settings, custom metrics, kernel."""
     name, batch, model_handle, challenger = inputs.store, inputs.batch, inputs.model, inputs.challenger
     spec = context.project.evaluation_stores[name]
     folder = context.project.folder_of("evaluation_stores", name)
@@ -112,7 +117,7 @@ def collect_evaluation_facts(inputs: EvaluationInputs, context: BuildContext) ->
 
 
 def _describe_segments(store: str, context: BuildContext) -> dict[str, Any]:
-    """Return the segments of a store as they are computed, with the values of their variables; nothing without any."""
+    """Return the segments of a store with the values of their variables; nothing without segments."""
     rules, search = find_segment_rules(store, context), context.project.evaluation_stores[store].segment_search
     return {
         **({"segments": {"columns": list(rules.columns), "conditions": dict(rules.conditions)}} if rules else {}),

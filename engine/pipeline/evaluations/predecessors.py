@@ -1,4 +1,4 @@
-"""What a store has of the time that a batch stands for, and of its data: to be reused, superseded or taken over."""
+"""Finds earlier evaluations of the same time or data, to be reused, superseded or copied."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from engine.evaluation.evaluation_identity import EvaluationIdentity
 
 SAME_DATA = "same data as "
-"""How the note of an evaluation begins whose batch is exactly the data of another time."""
+"""The beginning of the note on a batch that is exactly the data of another time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predecessors:
-    """Evaluations of a store that matter for a new one.
+    """Earlier evaluations of a store that affect a new one.
 
     Attributes
     ----------
     equal
         One with the same fingerprints and, if a time is declared, of that time.
     superseded
-        That of the declared time and of the model, which the new one replaces in the history.
+        The one of the declared time and model, which the new one replaces in the history.
     repeated
-        One of another declared time whose batch is the same data.
+        One of another declared time with the same data as its batch.
     twin
-        One with the same fingerprints, whatever its time, whose numbers can be taken over.
+        One with the same fingerprints and any time, whose numbers can be copied.
     unchallenged
-        One of the same without the challenger, so that only the challenger is measured.
+        One with the same fingerprints without the challenger, so that only the challenger is measured.
     """
 
     equal: Evaluation | None
@@ -45,7 +45,7 @@ class Predecessors:
 
     @property
     def note(self) -> str | None:
-        """What is to be said of a batch that is the same data as that of another time."""
+        """The note on a batch with the same data as that of another time."""
         if self.repeated is None or self.repeated.time is None:
             return None
         name, text = self.repeated.name, self.repeated.time.text
@@ -53,7 +53,7 @@ class Predecessors:
 
     @property
     def note_of_twin(self) -> str:
-        """What is to be said of numbers that are taken over; an empty text if none are."""
+        """The note on copied numbers; an empty text if none are copied."""
         if self.twin:
             return f"nothing is measured: data, model, reference and settings are those of evaluation {self.twin.name}"
         if self.unchallenged:
@@ -71,10 +71,10 @@ def find_predecessors(
     *,
     force: bool,
 ) -> Predecessors:
-    """Return what a store has for a batch of a time; without a time, only what has the same fingerprints.
+    """Return the predecessors for a batch of a time; without a time, only those with the same fingerprints.
 
-    An equal evaluation is all that matters, unless another is to be added by `force`: then the numbers of none are
-    taken over. `unchallenged` are the fingerprints without the challenger, if there is one.
+    If there is an equal evaluation, it is the only one. With `force` no numbers are copied. `unchallenged` are the
+    fingerprints without the challenger, if there is one.
     """
     evaluations = context.store.evaluations
     if time is None:
@@ -99,14 +99,14 @@ def find_predecessors(
 
 
 def _find_whole(store: str, fingerprints: Fingerprints, context: BuildContext) -> Evaluation | None:
-    """Return the newest evaluation with these fingerprints, if its numbers can be taken over."""
+    """Return the newest evaluation with these fingerprints, if its numbers can be copied."""
     where = EvaluationFilter(fingerprints=fingerprints, superseded=True)
     found = context.store.evaluations.find_newest(store, where)
     return found if found and _can_be_taken_over(found, context) else None
 
 
 def _can_be_taken_over(twin: Evaluation, context: BuildContext) -> bool:
-    """Return whether the files of an evaluation are whole; one that a plan has simulated will have them."""
+    """Return whether the files of an evaluation are complete; a simulated one will have them."""
     from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
 
     if not twin.metrics:
@@ -126,7 +126,7 @@ def explain_evaluation(
     places: RolePaths,
     context: BuildContext,
 ) -> ChangeReason:
-    """Return why a batch is evaluated although the store may have evaluations."""
+    """Return why a batch is evaluated although the store may have evaluations already."""
     evaluations, replaced = context.store.evaluations, predecessors.superseded
     at_time = replaced or (evaluations.find_newest(store, EvaluationFilter(at=time)) if time else None)
     if predecessors.equal is not None:
@@ -139,8 +139,8 @@ def explain_evaluation(
         reason = explain_change(facts, earlier, places, context.project, never=never, since=since)
     if replaced is None or time is None:
         return reason
-    told = f"supersedes evaluation {replaced.name}" + (f" of {time.text}" if replaced.name != time.text else "")
-    return replace(reason, reason="; ".join(filter(None, [told, reason.reason])))
+    superseding = f"supersedes evaluation {replaced.name}" + (f" of {time.text}" if replaced.name != time.text else "")
+    return replace(reason, reason="; ".join(filter(None, [superseding, reason.reason])))
 
 
 def take_over_numbers(
@@ -150,16 +150,16 @@ def take_over_numbers(
     context: BuildContext,
     added: tuple[Mapping[str, MetricValue], Sequence[str]] = ({}, ()),
 ) -> Evaluation:
-    """Store an evaluation with the numbers of another. Its files are those of the other, not copies where possible.
+    """Store an evaluation with the numbers of another. Its files are hard links to those of the other where possible.
 
     Parameters
     ----------
     added
-        Metrics and notes that the other does not have.
+        Metrics and notes that the other lacks.
     """
     from engine.evaluation.evaluation_identity import measure_repetition
 
-    metrics, told = added
+    metrics, added_notes = added
     evaluations = context.store.evaluations
     own = {one.name: getattr(identity, one.name) for one in fields(identity)}
     notes = [note for note in twin.notes if not note.startswith(SAME_DATA)]
@@ -167,7 +167,7 @@ def take_over_numbers(
         evaluations.get(twin.id),
         **own,
         metrics={**twin.metrics, **measure_repetition(identity), **metrics},
-        notes=tuple(filter(None, [predecessors.note, *notes, *told])),
+        notes=tuple(filter(None, [predecessors.note, *notes, *added_notes])),
         superseded_by=None,
     )
     with context.store.folders.stage() as files:
@@ -180,7 +180,7 @@ def take_over_numbers(
 
 
 def _link_file(path: Path, target: Path) -> None:
-    """Give a file, which nobody changes, a second name; copy it where the file system has no such names."""
+    """Create a hard link to an immutable file; copy it if the file system has no hard links."""
     with suppress(OSError):
         target.hardlink_to(path)
         return

@@ -1,11 +1,13 @@
-"""Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
+"""Builds an evaluation store: evaluates the current batch, unless it was evaluated before."""
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from engine.evaluation.record import Evaluation, EvaluationTime
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.pipeline import models
 from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
@@ -13,20 +15,29 @@ from engine.pipeline.datasets import inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.evaluations.inputs import SEEN_IN_TRAINING, EvaluationInputs, collect_evaluation_facts
-from engine.pipeline.evaluations.predecessors import SAME_DATA, explain_evaluation, find_predecessors, take_over_numbers
+from engine.pipeline.evaluations.predecessors import (
+    SAME_DATA,
+    Predecessors,
+    explain_evaluation,
+    find_predecessors,
+    take_over_numbers,
+)
 from engine.pipeline.references.resolution import resolve_reference
 from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import count_segment_tests, require_segment_columns
 from engine.spec.times.declared_times import find_zone
 from engine.store import generate_id
 
+if TYPE_CHECKING:
+    from engine.evaluation.evaluation_identity import EvaluationIdentity
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBuild:
-    """The evaluation of the current batch, whether an earlier one was reused, and what must be known of it.
+    """The evaluation of the current batch, whether an earlier one was reused, and notes.
 
-    `newest` tells whether no evaluation of the store stands for a later time. `supersedes` is the id of the evaluation
-    that it has replaced in the history.
+    `newest` is True if no evaluation of the store has a later time. `supersedes` is the id of the evaluation that it
+    replaced in the history.
     """
 
     evaluation: Evaluation
@@ -49,7 +60,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     DataError, ModelError, StoreError
         A dataset, the model, the reference or the state cannot be used.
     ChecksFailed
-        A check of a dataset is ERROR.
+        A check of a dataset has the outcome ERROR.
     """
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context)
@@ -79,20 +90,16 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
 
 
 def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: bool) -> Decision[EvaluationBuild]:
-    """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference.
+    """Plan the evaluation of the batch: reuse one with the same fingerprints, or profile the reference and create one.
 
-    If a time is declared, only an evaluation of that time is reused. The numbers of one of another time with the same
-    fingerprints are taken over, and one of that time with others is superseded.
+    If a time is declared, only an evaluation of that time is reused. One of another time with the same fingerprints is
+    copied, and one of that time with other fingerprints is superseded.
     """
-    name, batch, model_handle, reference = inputs.store, inputs.batch, inputs.model, inputs.reference
-    spec = context.project.evaluation_stores[name]
-    facts = context.secrets.redact_values(collect_evaluation_facts(inputs, context))
-    fingerprints = inputs.compute_fingerprints(facts)
+    name, batch, reference = inputs.store, inputs.batch, inputs.reference
+    facts, fingerprints = _fingerprint_inputs(inputs, context)
     unchallenged = None
     if inputs.challenger:
-        alone = replace(inputs, challenger=None)
-        facts_alone = context.secrets.redact_values(collect_evaluation_facts(alone, context))
-        unchallenged = alone.compute_fingerprints(facts_alone)
+        _, unchallenged = _fingerprint_inputs(replace(inputs, challenger=None), context)
     time = find_declared_time(name, context)
     predecessors = find_predecessors(name, time, fingerprints, unchallenged, context, force=force)
     if (stored := predecessors.equal) is not None and not force:
@@ -101,16 +108,11 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
         )
         build = EvaluationBuild(stored, reused=True)
         return Decision(reused, lambda: build, lambda: build)
-    from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation
+    from engine.evaluation.evaluation_identity import build_empty_evaluation
     from engine.pipeline.evaluations.batch_measurement import measure_batch
     from engine.pipeline.references.schemas import describe_differences
 
-    places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
-    if spec.model:
-        places["model"] = ("models", spec.model)
-    if spec.challenger:
-        places["challenger"] = ("models", spec.challenger)
-    reason = explain_evaluation(name, time, predecessors, facts, places, context)
+    reason = explain_evaluation(name, time, predecessors, facts, _list_places(name, context), context)
     profile = None
     if predecessors.twin is None:
         profile = reference.plan_profile(batch)
@@ -130,23 +132,7 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
             *count_segment_tests(name, batch, context),
         ],
     )
-    created = context.clock()
-    identity = EvaluationIdentity(
-        id=generate_id(created),
-        store=name,
-        name=context.secrets.redact(name_next_evaluation(name, context) or f"{created:%Y-%m-%d %H:%M:%S}"),
-        labels=context.secrets.redact_values(spec.evaluation.labels),
-        created=created,
-        fingerprints=fingerprints,
-        run=context.run,
-        model=spec.model,
-        model_version=str(model_handle.trained.version) if model_handle and model_handle.trained else None,
-        facts=facts,
-        time=time or _find_moment_among_times(name, created, context),
-        same_data_as=predecessors.repeated.id if predecessors.repeated else None,
-        release=context.project.revision.release if context.project.revision else None,
-        revision=context.project.revision.number if context.project.revision else None,
-    )
+    identity = _identify_evaluation(inputs, facts, fingerprints, time, predecessors, context)
     supersedes = predecessors.superseded.id if predecessors.superseded else None
 
     def simulate() -> EvaluationBuild:
@@ -168,10 +154,59 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
     return Decision(action, execute, simulate)
 
 
-def _find_moment_among_times(name: str, created: datetime, context: BuildContext) -> EvaluationTime | None:
-    """Return the moment of the run as a time if earlier evaluations of the store have declared ones, else None.
+def _fingerprint_inputs(inputs: EvaluationInputs, context: BuildContext) -> tuple[dict[str, Any], Fingerprints]:
+    """Return the facts that the numbers of an evaluation depend on, secrets masked, and their fingerprints."""
+    facts = context.secrets.redact_values(collect_evaluation_facts(inputs, context))
+    return facts, inputs.compute_fingerprints(facts)
 
-    Without it, the evaluation would come before them in the history, like those of before times were declared.
+
+def _list_places(store: str, context: BuildContext) -> dict[str, tuple[str, str]]:
+    """Return where the spec declares what the facts of an evaluation are about: section and name, by the kind."""
+    spec = context.project.evaluation_stores[store]
+    places = {"store": ("evaluation_stores", store), "dataset": ("datasets", spec.dataset)}
+    if spec.model:
+        places["model"] = ("models", spec.model)
+    if spec.challenger:
+        places["challenger"] = ("models", spec.challenger)
+    return places
+
+
+def _identify_evaluation(
+    inputs: EvaluationInputs,
+    facts: Mapping[str, Any],
+    fingerprints: Fingerprints,
+    time: EvaluationTime | None,
+    predecessors: Predecessors,
+    context: BuildContext,
+) -> EvaluationIdentity:
+    """Return what the next evaluation of a store is called, when it is made, and what it belongs to."""
+    from engine.evaluation.evaluation_identity import EvaluationIdentity
+
+    name, spec = inputs.store, context.project.evaluation_stores[inputs.store]
+    trained, revision = inputs.model.trained if inputs.model else None, context.project.revision
+    created = context.clock()
+    return EvaluationIdentity(
+        id=generate_id(created),
+        store=name,
+        name=context.secrets.redact(name_next_evaluation(name, context) or f"{created:%Y-%m-%d %H:%M:%S}"),
+        labels=context.secrets.redact_values(spec.evaluation.labels),
+        created=created,
+        fingerprints=fingerprints,
+        run=context.run,
+        model=spec.model,
+        model_version=str(trained.version) if trained else None,
+        facts=facts,
+        time=time or _find_moment_among_times(name, created, context),
+        same_data_as=predecessors.repeated.id if predecessors.repeated else None,
+        release=revision.release if revision else None,
+        revision=revision.number if revision else None,
+    )
+
+
+def _find_moment_among_times(name: str, created: datetime, context: BuildContext) -> EvaluationTime | None:
+    """Return the moment of the run as a time if earlier evaluations of the store have declared times, otherwise None.
+
+    Without it, the evaluation would precede them in the history, like those from before times were declared.
     """
     newest = context.store.evaluations.history(name, 1, metrics=[])
     if not newest or newest[0].time is None:

@@ -1,1 +1,1 @@
-"""The reference of an evaluation store: a table or earlier evaluations, resolved, profiled, and known by its types."""
+"""The reference of an evaluation store: resolves and profiles a table or earlier evaluations."""

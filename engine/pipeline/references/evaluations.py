@@ -1,4 +1,4 @@
-"""Finds the earlier evaluations that are the reference of a store's next one: the latest, or of earlier periods."""
+"""Finds the reference evaluations of a store's next one: the latest, or those of earlier periods."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from engine.store import EvaluationFilter
 
 
 class ReferenceEvaluations(NamedTuple):
-    """The evaluations that a batch is compared with, oldest first, and what is to be said of those that are missing."""
+    """The reference evaluations of a batch, oldest first, and a note on missing ones."""
 
     found: list[Evaluation]
     remark: str
@@ -22,23 +22,23 @@ class ReferenceEvaluations(NamedTuple):
 def find_reference_evaluations(
     store: str, declared: RollingReference | SamePeriodReference, batch: Table, model: str, context: BuildContext
 ) -> ReferenceEvaluations:
-    """Return the evaluations that are the reference of a batch and of the model with this fingerprint.
+    """Return the reference evaluations of a batch and of the model with this fingerprint.
 
-    Those of the same data count once: counted twice, the same rows would pass for more evidence than they are.
+    Evaluations of the same data count once; otherwise the same rows would count as more evidence.
     """
     of_model = restrict_to_model(store, model, context)
     if isinstance(declared, SamePeriodReference):
         return _find_same_periods(store, declared, of_model, context)
     evaluations = context.store.evaluations
-    # A batch that is evaluated again must not be compared with itself, nor any batch with one that had no rows.
+    # A repeated evaluation must not be compared with itself, and no batch with one without rows.
     time = find_declared_time(store, context)
     other = EvaluationFilter(other_dataset_than=batch.fingerprint, model=of_model, earlier_than=time)
     if found := _list_latest(store, declared.last, replace(other, usable=True), context):
-        remark = _tell_removed(store, declared.last, len(found), other, context)
+        remark = _describe_removed(store, declared.last, len(found), other, context)
         if not remark and len(found) < declared.last:
             remark = f"{len(found)} of the last {declared.last} evaluations exist"
         return ReferenceEvaluations(found, remark)
-    if remark := _tell_removed(store, declared.last, 0, other, context):
+    if remark := _describe_removed(store, declared.last, 0, other, context):
         return ReferenceEvaluations([], remark)
     if evaluations.history(store, 1, metrics=[], where=other):
         return ReferenceEvaluations([], "no earlier evaluation has rows")
@@ -46,8 +46,8 @@ def find_reference_evaluations(
     return ReferenceEvaluations([], f"there is no earlier evaluation{' of this model' if others else ''}")
 
 
-def _tell_removed(store: str, last: int, found: int, where: EvaluationFilter, context: BuildContext) -> str:
-    """Return what to say if a reference of the last evaluations is short because files were removed; else nothing."""
+def _describe_removed(store: str, last: int, found: int, where: EvaluationFilter, context: BuildContext) -> str:
+    """Return a note if a reference has fewer evaluations because files were removed; otherwise an empty text."""
     if found >= last:
         return ""
     latest = context.store.evaluations.history(store, last, metrics=["row_count"], where=where)
@@ -57,7 +57,7 @@ def _tell_removed(store: str, last: int, found: int, where: EvaluationFilter, co
 
 
 def _list_latest(store: str, last: int, where: EvaluationFilter, context: BuildContext) -> list[Evaluation]:
-    """Return the latest evaluations; those with the same data as a later one are passed over."""
+    """Return the latest evaluations, without those with the same data as a later one."""
     most = last
     while True:
         found = context.store.evaluations.history(store, most, metrics=["row_count"], where=where)
@@ -96,6 +96,6 @@ def _find_same_periods(
 
 
 def _drop_repeated(evaluations: list[Evaluation]) -> list[Evaluation]:
-    """Return, in their order, the latest evaluation of each data."""
+    """Return the latest evaluation of each distinct data, in the same order."""
     latest = {one.fingerprints.dataset: one.id for one in evaluations}
     return [one for one in evaluations if latest[one.fingerprints.dataset] == one.id]

@@ -1,6 +1,6 @@
-"""Profiles a table that batches are compared with: the held-out rows of a model, a dataset, or the first batch.
+"""Profiles a reference table: the held-out rows of a model, a dataset, or the first batch.
 
-A profile is a snapshot of statistics and a sample of rows. It is computed once, and kept under a fingerprint.
+A profile is a snapshot of statistics and a sample of rows. It is computed once and kept under a fingerprint.
 """
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 SAMPLE_ROWS = 100_000
-"""Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
+"""Most rows per side in a snapshot's sample for the drift model, unless the store's `max_rows` is larger."""
 
 SIMULATED = "simulated"
-"""The only file of a snapshot that a plan has simulated."""
+"""The only file of a simulated snapshot in a plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceProfile:
     """The planned profile of a reference.
 
-    `execute` makes or loads it, given the model that scores the rows (None without a model); `simulate` replaces
-    that in a plan. `observe_classes` returns the classes that the reference holds, which a model needs to be loaded.
+    `execute` creates or loads it, given the model that scores the rows (None without a model); `simulate` replaces that
+    in a plan. `observe_classes` returns the classes in the reference, which are needed to load a model.
     """
 
     action: Action
@@ -50,35 +50,19 @@ class ReferenceProfile:
 def plan_table_profile(
     table: Table, batch: Table, store: str, model_handle: ModelHandle | None, context: BuildContext
 ) -> ReferenceProfile:
-    """Plan the profile of a table that a batch is compared with.
+    """Plan the profile of a reference table.
 
-    It is kept under a fingerprint of everything that it depends on. The batch's declared roles and entity apply to both
-    sides.
+    It is kept under a fingerprint of all its inputs. The batch's declared roles and entity apply to both sides.
     """
     spec = context.project.evaluation_stores[store]
-    # Declared roles, the later winning: of the training data, of the reference, of the batch.
+    # Declared roles, where later ones win: of the training data, of the reference, of the batch.
     training_roles = model_handle.training.roles if model_handle and model_handle.training else {}
     declared = {**training_roles, **table.roles, **batch.roles}
     grouped = apply_entity(table, batch.entity)
     rules = find_segment_rules(store, context)
     if rules:
         rules.require_columns(table)
-    settings = {
-        "table": table.fingerprint,
-        "entity": grouped.entity,
-        "model": model_handle.fingerprint if model_handle else "",
-        "roles": declared,
-        "excluded": sorted(spec.drift.columns.exclude),
-        "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
-        "seed": spec.drift.seed,
-        "confidence": spec.drift.confidence,
-        "kernel": drift.KERNEL_VERSION,
-        # what earlier versions have kept stays valid
-        **({"estimates": True} if spec.keeps_scored_rows else {}),
-        **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
-        **({"conditions": CONDITIONS_VERSION} if rules and rules.conditions else {}),
-    }
-    fingerprint = digest_json(settings)
+    fingerprint = _fingerprint_profile(grouped, model_handle, declared, spec, rules)
     planned, fault = _load_kept_snapshot(fingerprint, context)
 
     def observe_classes() -> Sequence[ClassValue]:
@@ -88,16 +72,9 @@ def plan_table_profile(
     def execute(model: FittedModel | None) -> Snapshot:
         from engine.data import require_unchanged_rows
 
-        # A reference that shows fewer than two classes is scored with those of the batch too, and so with others
-        # when the labels of a later batch arrive.
-        key, labels = fingerprint, tuple(models.label_of(one) for one in model.classes) if model else ()
-        for known in (fingerprint, digest_json([fingerprint, labels])):
-            kept, fault = _load_kept_snapshot(known, context)
-            if kept is None:
-                key = known
-                break
-            if kept.scored_as in ((), labels):
-                return kept
+        kept, key, fault = _find_kept_snapshot(fingerprint, model, context)
+        if kept is not None:
+            return kept
         if fault:
             context.log.warning(f"the kept statistics of the reference {table.name} are {fault}")
             context.store.snapshots.remove(key)
@@ -127,10 +104,53 @@ def plan_table_profile(
     return ReferenceProfile(action, execute, simulate, observe_classes)
 
 
-def _load_kept_snapshot(fingerprint: str, context: BuildContext) -> tuple[Snapshot | None, str]:
-    """Return the snapshot that is kept under a fingerprint, or None; and what is wrong with it, if it cannot be used.
+def _fingerprint_profile(
+    table: Table,
+    model_handle: ModelHandle | None,
+    roles: Mapping[str, str],
+    spec: EvaluationStoreSpec,
+    rules: SegmentRules | None,
+) -> str:
+    """Return the digest of all inputs of a table's profile."""
+    return digest_json(
+        {
+            "table": table.fingerprint,
+            "entity": table.entity,
+            "model": model_handle.fingerprint if model_handle else "",
+            "roles": roles,
+            "excluded": sorted(spec.drift.columns.exclude),
+            "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
+            "seed": spec.drift.seed,
+            "confidence": spec.drift.confidence,
+            "kernel": drift.KERNEL_VERSION,
+            # keeps profiles of earlier versions valid
+            **({"estimates": True} if spec.keeps_scored_rows else {}),
+            **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
+            **({"conditions": CONDITIONS_VERSION} if rules and rules.conditions else {}),
+        }
+    )
 
-    One that an earlier step of this plan has simulated is None too, with nothing wrong.
+
+def _find_kept_snapshot(
+    fingerprint: str, model: FittedModel | None, context: BuildContext
+) -> tuple[Snapshot | None, str, str]:
+    """Return the kept snapshot of rows scored by a model, or None; its key; and its problem if it is unusable.
+
+    A reference with fewer than two classes is also scored with those of the batch, so they may change when later
+    batches have labels. Snapshots of different classes have different keys.
+    """
+    labels = tuple(models.label_of(one) for one in model.classes) if model else ()
+    for key in (fingerprint, digest_json([fingerprint, labels])):
+        kept, fault = _load_kept_snapshot(key, context)
+        if kept is None or kept.scored_as in ((), labels):
+            return kept, key, fault
+    return None, fingerprint, ""
+
+
+def _load_kept_snapshot(fingerprint: str, context: BuildContext) -> tuple[Snapshot | None, str]:
+    """Return the snapshot kept under a fingerprint, or None; and the problem if it cannot be used.
+
+    A simulated one of an earlier step of this plan is None without a problem.
     """
     from engine.evaluation.snapshots.snapshot import DamagedSnapshot, Snapshot
 
@@ -144,7 +164,7 @@ def _load_kept_snapshot(fingerprint: str, context: BuildContext) -> tuple[Snapsh
 
 
 def _observe_classes(table: Table, model_handle: ModelHandle | None, context: BuildContext) -> Sequence[ClassValue]:
-    """Return the classes that a table shows, for a model that does not know its classes itself."""
+    """Return the classes in a table, for a model without known classes."""
     if model_handle is None:
         return ()
     spec = context.project.models[model_handle.name]
@@ -152,7 +172,7 @@ def _observe_classes(table: Table, model_handle: ModelHandle | None, context: Bu
 
 
 def apply_entity(table: Table, entity: str | None) -> Table:
-    """Return the table with the other side's entity, if it declares none itself and has that column."""
+    """Return the table with the other side's entity, if it declares none and has that column."""
     if table.entity or entity is None or entity not in table.frame.collect_schema():
         return table
     return replace(table, entity=entity)
@@ -198,13 +218,13 @@ def _profile_reference(
 def _find_known_columns(
     table: Table, declared: Mapping[str, str], spec: EvaluationStoreSpec, model: FittedModel | None
 ) -> tuple[dict[str, drift.KnownColumn], dict[str, str]]:
-    """Return what is known of the columns that are compared, and the reasons why others are not.
+    """Return the types and roles of the compared columns, and the reasons why others are not compared.
 
-    A trained model knows the types of its features. All other types are those of the reference itself.
+    A trained model has the types of its features. All other types are those of the reference.
     """
     excluded = spec.drift.columns.exclude
     trained = model.known if model else {}
-    # for drift a boolean is a category, although it is the number 0 or 1 for a model
+    # for drift a boolean is a category, although a model uses it as the number 0 or 1
     expected = {
         name: replace(one, role=drift.Role.CATEGORICAL) if one.family == "boolean" else one
         for name, one in trained.items()

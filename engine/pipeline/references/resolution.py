@@ -1,6 +1,6 @@
 """Resolves the reference of an evaluation store: a table, or earlier evaluations.
 
-Evaluations have stored the profiles of their batches, so nothing has to be read for them.
+Evaluations store the profiles of their batches, so no data are read for them.
 """
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a batch is compared with.
+    """The reference of a batch.
 
     Attributes
     ----------
     facts
-        What the fingerprint is computed from.
+        The inputs of the fingerprint.
     plan_profile
         `plan_profile(batch)` returns the planned profile: the action, and a function that executes it with the loaded
         model. The batch's declared roles and entity apply to both sides.
     note
-        A remark that the evaluation keeps.
+        A note that the evaluation keeps.
     reading_notes
-        What the evaluation keeps about how the reference's files are read.
+        Notes that the evaluation keeps about how the reference's files are read.
     table
-        The table that it is; None for earlier evaluations, of which only the profiles are left.
+        The reference table; None for earlier evaluations, which have only profiles.
     """
 
     fingerprint: str
@@ -63,7 +63,7 @@ class Reference:
 
 
 def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None, context: BuildContext) -> Reference:
-    """Return the reference that an evaluation store declares.
+    """Return the declared reference of an evaluation store.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _refer_to_batch(
     model_handle: ModelHandle | None,
     context: BuildContext,
 ) -> Reference:
-    """Return the batch as its reference: the first evaluation of a store has no other, and later ones need it."""
+    """Return the batch as its own reference, for the first evaluation of a store, which later ones need."""
     facts = {"kind": kind, "datasets": batch.provenance()}
     return _refer_to_table(batch, facts, store, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
 
@@ -138,7 +138,7 @@ def _refer_to_batch(
 def _refer_to_evaluations(
     kind: str, evaluations: list[Evaluation], model_handle: ModelHandle | None, context: BuildContext
 ) -> Reference:
-    """Return earlier evaluations as the reference; the snapshots of their batches are united."""
+    """Return earlier evaluations as the reference; the snapshots of their batches are merged."""
     from engine.pipeline.references.profiles import ReferenceProfile
 
     names = [evaluation.name for evaluation in evaluations]
@@ -150,36 +150,15 @@ def _refer_to_evaluations(
         reason="its profile is stored" if len(names) == 1 else "their profiles are stored",
     )
 
-    def load_snapshot(evaluation: Evaluation) -> Snapshot:
-        from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
-
-        try:
-            return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
-        except DamagedSnapshot as damaged:
-            if kind in ("rolling", "same_period"):
-                remedy = (
-                    f"take it out of the reference by `engine remove {context.project.path} "
-                    f"{shlex.join([evaluation.store, evaluation.name])}`"
-                )
-            else:
-                remedy = (
-                    f"evaluate its data again with evaluation: {{name: {evaluation.name}}} by a build step with "
-                    "mode: force, or name another evaluation"
-                )
-            raise StoreError(
-                f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. "
-                f"{damaged.remedy} {remedy}"
-            ) from damaged
-
     def unite_snapshots() -> Snapshot:
         from engine.evaluation.snapshots.snapshot import Snapshot
 
-        return Snapshot.union([load_snapshot(evaluation) for evaluation in evaluations])
+        return Snapshot.union([_load_reference_snapshot(evaluation, kind, context) for evaluation in evaluations])
 
     def simulate() -> None:
         for evaluation in evaluations:
-            if evaluation.metrics:  # one that this plan has simulated has none, and no snapshot
-                load_snapshot(evaluation)
+            if evaluation.metrics:  # a simulated evaluation of this plan has none, and no snapshot
+                _load_reference_snapshot(evaluation, kind, context)
 
     def find_classes() -> Sequence[ClassValue]:
         united = unite_snapshots()
@@ -198,6 +177,29 @@ def _refer_to_evaluations(
     return Reference(digest_json(datasets), facts, lambda _: profile, note)
 
 
+def _load_reference_snapshot(evaluation: Evaluation, kind: str, context: BuildContext) -> Snapshot:
+    """Load the snapshot of a reference evaluation; raise StoreError if it is damaged."""
+    from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
+
+    try:
+        return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
+    except DamagedSnapshot as damaged:
+        if kind in ("rolling", "same_period"):
+            remedy = (
+                f"take it out of the reference by `engine remove {context.project.path} "
+                f"{shlex.join([evaluation.store, evaluation.name])}`"
+            )
+        else:
+            remedy = (
+                f"evaluate its data again with evaluation: {{name: {evaluation.name}}} by a build step with "
+                "mode: force, or name another evaluation"
+            )
+        raise StoreError(
+            f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. "
+            f"{damaged.remedy} {remedy}"
+        ) from damaged
+
+
 def _refer_to_table(
     table: Table,
     facts: Mapping[str, Any],
@@ -206,7 +208,7 @@ def _refer_to_table(
     context: BuildContext,
     note: str | None = None,
 ) -> Reference:
-    """Return a table as the reference, profiled beside each batch."""
+    """Return a table as the reference, which is profiled for each batch."""
 
     def plan_profile(batch: Table) -> ReferenceProfile:
         from engine.pipeline.references.profiles import plan_table_profile

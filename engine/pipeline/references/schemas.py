@@ -1,4 +1,4 @@
-"""What the types of a store's reference tell, without reading rows: the columns, and how a batch differs from them."""
+"""Reads the schema of a store's reference without rows, and describes how a batch differs from it."""
 
 import polars as pl
 
@@ -34,7 +34,7 @@ def read_reference_schema(name: str, context: BuildContext) -> dict[str, pl.Data
         sample = context.store.evaluations.folder_of(evaluation.id) / "sample.parquet" if evaluation else None
         try:
             return dict(pl.read_parquet_schema(sample)) if sample and sample.exists() else {}
-        except (OSError, pl.exceptions.PolarsError):  # told when the evaluation's statistics are loaded
+        except (OSError, pl.exceptions.PolarsError):  # reported when the evaluation's statistics are loaded
             return {}
     model = context.project.models[spec.model] if spec.model else None
     if not isinstance(model, TrainModel):
@@ -50,9 +50,9 @@ def read_reference_schema(name: str, context: BuildContext) -> dict[str, pl.Data
 
 
 def describe_differences(name: str, batch: Table, context: BuildContext) -> list[str]:
-    """Return what the types alone tell about a batch that differs from its reference: columns gone, new or changed.
+    """Return the differences between the schemas of a batch and its reference: missing, new or changed columns.
 
-    A text column of a CSV file without any value among its first rows has no type of its own, and is not mentioned.
+    A text column of a CSV file without values in its first rows has no known type and is not mentioned.
     """
     spec = context.project.evaluation_stores[name]
     reference = read_reference_schema(name, context)

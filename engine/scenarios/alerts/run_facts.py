@@ -103,7 +103,7 @@ def _describe_unchecked_segments(result: RunResult, context: RunContext) -> Iter
 
 
 def _is_of_segments(check: Check) -> bool:
-    """Tell whether a check is about segments."""
+    """Return whether a check is about segments."""
     if isinstance(check, PythonCheck):
         return False
     return (not isinstance(check, ValuesCheck) and check.segment is not None) or check.metric.startswith(

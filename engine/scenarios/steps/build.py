@@ -42,5 +42,5 @@ def _build_target(target: str, step: BuildStep, context: RunContext) -> StepResu
     )
 
 
-def _make_result(step: BuildStep, *, outcome: Outcome = Outcome.SUCCESS, **found: object) -> StepResult:
-    return StepResult.model_validate({"name": step.name, "kind": step.kind, "outcome": outcome, **found})
+def _make_result(step: BuildStep, **found: object) -> StepResult:
+    return StepResult.model_validate({"name": step.name, "kind": step.kind, "outcome": Outcome.SUCCESS, **found})

@@ -115,10 +115,10 @@ _FROM = ApiParameter(
 )
 _LAST = ApiParameter("last", "query", {"type": "integer", "minimum": 1, "maximum": MOST_RUNS}, "How many runs to list.")
 _AFTER = ApiParameter(
-    "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 50}, "Number of the last event that is known."
+    "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 50}, "Number of the last received event."
 )
 _AFTER_EVALUATION = ApiParameter(
-    "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 53}, "Number of the last one that is known."
+    "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 53}, "Number of the last received one."
 )
 _STORE = ApiParameter("store", "query", _NAME, "Name of the evaluation store; by default all.")
 _SINCE = ApiParameter(
@@ -138,7 +138,7 @@ _KEY = ApiParameter(
     "Requests of one key are one request, however often it is sent.",
 )
 _LAST_EVENT = ApiParameter(
-    "Last-Event-ID", "header", {"type": "string"}, "Number of the last event that is known, of a stream."
+    "Last-Event-ID", "header", {"type": "string"}, "Number of the last received event of a stream."
 )
 
 _DEPLOYMENTS = "/v1/deployments/{name}"
@@ -149,7 +149,7 @@ _RUNS = f"{_DEPLOYMENTS}/runs/{{run}}"
 ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute(
         "put_bundle", "PUT", "/v1/bundles/{id}", Role.DEPLOYER,
-        "Bring the archive of a bundle; again, and only signatures are added.",
+        "Upload the archive of a bundle; a repeated upload only adds signatures.",
         {200: BundleAnswer, 201: BundleAnswer}, body="stream", errors=(507,), parameters=(_BUNDLE,),
     ),
     ApiRoute("list_bundles", "GET", "/v1/bundles", Role.VIEWER, "List the bundles.", {200: BundleList}),
@@ -170,24 +170,24 @@ ROUTES: tuple[ApiRoute, ...] = (
     ),
     ApiRoute(
         "delete_deployment", "DELETE", _DEPLOYMENTS, Role.ADMIN,
-        "Remove a deployment with its releases, its state and what it has written.", {200: DeletedDeploymentAnswer},
+        "Remove a deployment with its releases, state and output.", {200: DeletedDeploymentAnswer},
         errors=(404, 409), parameters=(_DEPLOYMENT, _KEEP_STATE),
     ),
     ApiRoute(
         "update_deployment", "POST", f"{_DEPLOYMENTS}/updates", Role.DEPLOYER,
-        "Begin an update of a deployment, which is made if it does not exist.",
+        "Start an update of a deployment, which is created if it does not exist.",
         {200: AcceptedOperation, 202: AcceptedOperation}, body=UpdateRequest, errors=(409,),
         parameters=(_DEPLOYMENT, _KEY), body_bytes=1 << 20,
     ),
     ApiRoute(
         "roll_back_deployment", "POST", f"{_DEPLOYMENTS}/rollback", Role.DEPLOYER,
-        "Begin going back to the last healthy revision, with the settings that it had then.",
+        "Start a rollback to the last healthy revision, with its settings.",
         {200: AcceptedOperation, 202: AcceptedOperation}, body=RollbackRequest, errors=(404, 409),
         parameters=(_DEPLOYMENT, _KEY),
     ),
     ApiRoute(
         "disable_deployment", "POST", f"{_DEPLOYMENTS}/disable", Role.DEPLOYER,
-        "Begin to let the triggers of a deployment start nothing any more.",
+        "Start to disable the triggers of a deployment.",
         {200: AcceptedOperation, 202: AcceptedOperation}, body=DisableRequest, errors=(404, 409),
         parameters=(_DEPLOYMENT, _KEY),
     ),
@@ -201,11 +201,11 @@ ROUTES: tuple[ApiRoute, ...] = (
     ),
     ApiRoute(
         "list_events", "GET", "/v1/operations/{id}/events", Role.VIEWER,
-        "Tell what an operation says: as a stream of server-sent events until it ends, or once as JSON.",
+        "Show the events of an operation: as a stream of server-sent events until it ends, or once as JSON.",
         {200: EventList}, errors=(404,), parameters=(_OPERATION, _AFTER, _LAST_EVENT), events=True,
     ),
     ApiRoute(
-        "request_run", "POST", f"{_SCENARIOS}/runs", Role.OPERATOR, "Ask for a run of a scenario.",
+        "request_run", "POST", f"{_SCENARIOS}/runs", Role.OPERATOR, "Request a run of a scenario.",
         {202: RequestedRunAnswer}, body=RunStartRequest, errors=(404, 409),
         parameters=(_DEPLOYMENT, _SCENARIO, _KEY),
     ),
@@ -219,7 +219,7 @@ ROUTES: tuple[ApiRoute, ...] = (
     ),
     ApiRoute(
         "show_fire", "GET", f"{_DEPLOYMENTS}/fires/{{number}}", Role.VIEWER,
-        "Show what has become of a run that was asked for.", {200: FireState}, errors=(404, 409),
+        "Show the status of a requested run.", {200: FireState}, errors=(404, 409),
         parameters=(_DEPLOYMENT, _FIRE),
     ),
     ApiRoute(
@@ -231,11 +231,11 @@ ROUTES: tuple[ApiRoute, ...] = (
         errors=(404, 409), parameters=(_DEPLOYMENT, _RUN, _FROM),
     ),
     ApiRoute(
-        "show_log", "GET", f"{_RUNS}/log", Role.VIEWER, "Show the log of a run, from a byte on.", {200: LogPart},
+        "show_log", "GET", f"{_RUNS}/log", Role.VIEWER, "Show the log of a run from a byte offset.", {200: LogPart},
         errors=(404, 409), parameters=(_DEPLOYMENT, _RUN, _FROM),
     ),
     ApiRoute(
-        "abort_run", "POST", f"{_RUNS}/abort", Role.OPERATOR, "Ask a run to end.", {202: AbortedRunAnswer},
+        "abort_run", "POST", f"{_RUNS}/abort", Role.OPERATOR, "Request the abort of a run.", {202: AbortedRunAnswer},
         body=BaseModel, errors=(404, 409), parameters=(_DEPLOYMENT, _RUN),
     ),
     ApiRoute(
@@ -249,14 +249,14 @@ ROUTES: tuple[ApiRoute, ...] = (
     ),
     ApiRoute(
         "show_evaluation_file", "GET", f"{_EVALUATION}/files/{{file}}", Role.VIEWER,
-        "Give a file of an evaluation as it is.", {200: bytes}, errors=(404, 409),
+        "Download a file of an evaluation.", {200: bytes}, errors=(404, 409),
         parameters=(_DEPLOYMENT, _EVALUATION_ID, _FILE),
     ),
     ApiRoute(
-        "show_all_status", "GET", "/v1/status", Role.VIEWER, "Tell how the deployments stand.", {200: StatusAnswers}
+        "show_all_status", "GET", "/v1/status", Role.VIEWER, "Show the status of all deployments.", {200: StatusAnswers}
     ),
     ApiRoute(
-        "show_status", "GET", f"{_DEPLOYMENTS}/status", Role.VIEWER, "Tell how a deployment stands, in four answers.",
+        "show_status", "GET", f"{_DEPLOYMENTS}/status", Role.VIEWER, "Show the status of a deployment in four answers.",
         {200: ProjectStatus}, errors=(404,), parameters=(_DEPLOYMENT,),
     ),
     ApiRoute("show_document", "GET", "/v1/openapi.json", Role.VIEWER, "Show this document.", {200: dict}),
@@ -269,22 +269,22 @@ def describe_status_code(status: int) -> str:
 
 
 _MEANINGS = {
-    200: "It is so.",
-    201: "It was made.",
-    202: "It was accepted, and goes on after this answer.",
+    200: "The request succeeded.",
+    201: "The resource was created.",
+    202: "The request was accepted and continues after this response.",
     400: "The request cannot be read.",
-    401: "The token is missing, or does not count.",
+    401: "The token is missing or invalid.",
     403: "The role of the token does not allow it.",
-    404: "There is nothing of this name or id.",
+    404: "No resource has this name or id.",
     408: "The body did not arrive in time.",
-    409: "Something else was made or is at work, which has to be looked at first.",
+    409: "The request conflicts with the current state or with a running operation.",
     413: "The body is too large.",
-    415: "The body is not declared to be JSON.",
+    415: "The body is not declared as JSON.",
     421: "The Host of the request is not a name of this server.",
-    422: "The request is readable, but not valid.",
+    422: "The request can be read, but is not valid.",
     429: "There were too many requests without a valid token.",
     431: "The path and the headers are too large.",
-    500: "The server has met a fault of its own.",
-    503: "It cannot be answered now; ask again later.",
-    507: "There is no room on the disk.",
+    500: "The server has an internal error.",
+    503: "The request cannot be answered now; retry later.",
+    507: "The disk is full.",
 }

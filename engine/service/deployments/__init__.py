@@ -1,1 +1,1 @@
-"""Deployments: a bundle with settings of its own, proved before it is used, rolled back if it is not healthy."""
+"""Deployments: bundles with settings, tested before activation and rolled back if they are not healthy."""

@@ -1,10 +1,10 @@
-"""Which received bundles are needed, and the removal of those that are not."""
+"""Finds the received bundles that are in use, and removes others."""
 
 from engine.store.node import Node
 
 
 def list_used_bundles(node: Node) -> set[str]:
-    """Return the ids of the bundles that a release or an operation without an end needs."""
+    """Return the ids of the bundles that a release or an unfinished operation uses."""
     used = {folder.name for folder in node.folder.glob("deployments/*/releases/*")}
     open_operations = node.operations.list_open()
     wanted = {row.bundle for one in open_operations for row in node.list_revisions(one.deployment)}
@@ -12,9 +12,9 @@ def list_used_bundles(node: Node) -> set[str]:
 
 
 def remove_spare_bundles(node: Node, keep: int, *, keeping: str = "") -> None:
-    """Remove the oldest bundles that nothing needs, as far as there are more than `keep`.
+    """Remove the oldest unused bundles until at most `keep` are left.
 
-    The caller holds the lock of the archives. The bundle `keeping` stays in any case.
+    The caller holds the lock of the archives. The bundle `keeping` is never removed.
     """
     received = node.list_bundles()
     used = list_used_bundles(node)

@@ -1,8 +1,9 @@
-"""Concludes what killed updates of the deployments of an infrastructure have left: before a server runs, and meanwhile.
+"""Concludes abandoned operations on the deployments of an infrastructure, whose processes were killed.
+
+This happens before a server starts and while it runs, in a process of its own, because it loads much that a server does
+not need:
 
     python -m engine.service.deployments.conclusion FOLDER [NODE_FILE]
-
-is the program that does it, because it loads much that a server does not need.
 """
 
 import os
@@ -20,19 +21,16 @@ from engine.spec import ProjectSpec
 from engine.store.node import Node
 
 LOOK_SECONDS = 10.0
-"""How often a server looks for operations that have been left."""
+"""Seconds between checks of a server for abandoned operations."""
 
 STOP_SECONDS = 3.0
-"""An ending server waits so long for the thread that looks."""
+"""Seconds for which an ending server waits for the checking thread."""
 
 
 def conclude_before_serving(
     paths: Sequence[Path], environ: Mapping[str, str], tell: Callable[[str], None], node_file: Path | None = None
 ) -> None:
-    """Conclude the operations without an end in the infrastructures that paths to serve belong to.
-
-    Operations at which a process works are left alone.
-    """
+    """Conclude the abandoned operations in the infrastructures of the paths to serve."""
     for folder in dict.fromkeys(filter(None, map(_find_node, paths))):
         with Node.open(folder) as node:
             if node.database.migration:
@@ -48,9 +46,9 @@ def conclude_in_process(
     node_file: Path | None = None,
     note: Callable[["subprocess.Popen[str]"], None] = lambda _: None,
 ) -> bool:
-    """Conclude what has no end in an infrastructure, by a process; return whether that has ended well.
+    """Conclude the abandoned operations of an infrastructure in a new process; return whether it succeeded.
 
-    `tell` is called with what it says, a line at a time; `note` gets the process, which may be ended.
+    `tell` is called with each line of its output; `note` is called with the process, so that it can be ended.
     """
     with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
         [
@@ -70,16 +68,16 @@ def conclude_in_process(
 
 
 class ServedInfrastructures:
-    """The infrastructures that a server serves: a thread concludes what updates have left that were killed meanwhile.
+    """The infrastructures that a server serves; a thread concludes operations that are abandoned meanwhile.
 
     Parameters
     ----------
     paths
-        What the server serves.
+        The paths that the server serves.
     tell
-        Called with each thing that is told, also from the thread.
+        Called with each message, also from the thread.
     node_file
-        The file of the node that the server is, by which what is concluded is confined.
+        The file of the node that the server runs, which confines the concluded operations.
     """
 
     def __init__(
@@ -95,17 +93,17 @@ class ServedInfrastructures:
         self._stopped, self._locks = threading.Event(), ExitStack()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._run, name="conclusion", daemon=True)
-        self._told: list[str] = []
+        self._reported: list[str] = []
 
     def start(self) -> None:
-        """Let others know that they are served, and begin to look at them."""
+        """Mark the infrastructures as served, and start to check them."""
         for folder in self._whole:
             self._locks.enter_context(serve_infrastructure(folder))
         if self._folders:
             self._thread.start()
 
     def stop(self) -> None:
-        """End it; what is being concluded just now is left to the next one."""
+        """End the thread; an unfinished conclusion is left to the next server."""
         self._stopped.set()
         if self._process is not None:
             self._process.terminate()
@@ -119,17 +117,17 @@ class ServedInfrastructures:
 
     def _run(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
-            said: list[str] = []
+            messages: list[str] = []
             try:
                 for folder in self._folders:
                     if _has_abandoned(folder):
-                        conclude_in_process(folder, self._environ, said.append, self._node_file, self._note_process)
+                        conclude_in_process(folder, self._environ, messages.append, self._node_file, self._note_process)
             except EngineError as problem:
-                said.append(str(problem))
-            if said != self._told and not self._stopped.is_set():  # what does not succeed is tried again, and told once
-                for line in said:
+                messages.append(str(problem))
+            if messages != self._reported and not self._stopped.is_set():  # failures are retried, and reported once
+                for line in messages:
                     self._tell(line)
-            self._told = said
+            self._reported = messages
 
     def _note_process(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -138,7 +136,7 @@ class ServedInfrastructures:
 
 
 def _has_abandoned(folder: Path) -> bool:
-    """Return whether an infrastructure has an operation without an end at which no process works."""
+    """Return whether an infrastructure has an unfinished operation without a process."""
     if not (folder / NODE_FILE).exists():
         return False
     with Node.open(folder) as node:
@@ -146,13 +144,13 @@ def _has_abandoned(folder: Path) -> bool:
 
 
 def _find_node(path: Path) -> Path | None:
-    """Return the folder of the infrastructure that a path is, or to which a deployment belongs; None if it is none."""
+    """Return the infrastructure of a path, which may be its folder or a deployment in it; None if there is none."""
     folders = [path, *path.absolute().parents[2:3]]
     return next((folder for folder in folders if (folder / NODE_FILE).exists()), None)
 
 
 def main() -> None:
-    """Conclude what has no end in the infrastructure whose folder is given."""
+    """Conclude the abandoned operations of the infrastructure in the given folder."""
     from engine.service.deployments.directory_target import conclude_directory
 
     folder, *node_file = map(Path, sys.argv[1:])

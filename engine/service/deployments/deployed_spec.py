@@ -1,4 +1,4 @@
-"""The file by which commands take the active revision of a deployment."""
+"""Finds the spec file of the active revision of a deployment."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ ON_NODE = (
     "from here there are engine run, abort, pause, resume, status, deployments, rollback, and engine show with --runs "
     "or --run ID; all else is done on the machine of the node, with current.yaml of the deployment as the SPEC"
 )
-"""What can be done with a deployment that is on a node."""
+"""The hint about commands for a deployment on a node."""
 
 
 def find_deployed_spec(project: ProjectSpec, name: str) -> Path:
-    """Return the file by which commands take the active revision of a deployment; UsageError if there is none."""
+    """Return the spec file of the active revision of a deployment; raise UsageError if there is none."""
     infrastructure = get_deployment(project, name).infrastructure
     folder = find_directory(project, infrastructure)
     if folder is None:

@@ -1,4 +1,4 @@
-"""The recorded status of a deployment: what its infrastructure records of it, and whether that is as it should be."""
+"""The status of a deployment: its record in the infrastructure, and whether it is healthy."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,18 +8,18 @@ from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow, Re
 
 @dataclass(frozen=True, slots=True)
 class DeployedState:
-    """A deployment as it is where it lives.
+    """The record of a deployment in its infrastructure.
 
     Attributes
     ----------
     row
-        The deployment itself.
+        The row of the deployment.
     active
-        Its active revision; None if none is.
+        Its active revision; None if there is none.
     open_operation
-        An operation on it that has no end yet; None if there is none.
+        An unfinished operation on it; None if there is none.
     at_work
-        Whether a process works on that operation.
+        Whether a process carries out that operation.
     """
 
     row: DeploymentRow
@@ -29,7 +29,7 @@ class DeployedState:
 
 
 def find_deployed(node: Node, deployment: str) -> DeployedState | None:
-    """Return a deployment as it is in an infrastructure; None if nothing was deployed under that name."""
+    """Return the record of a deployment in an infrastructure; None if nothing was deployed under its name."""
     row = node.find_deployment(deployment)
     if row is None:
         return None
@@ -40,19 +40,19 @@ def find_deployed(node: Node, deployment: str) -> DeployedState | None:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """A deployment as it is now.
+    """The current status of a deployment.
 
     Attributes
     ----------
     state
-        HEALTHY; OUT_OF_SYNC: the spec says otherwise than what is active; ERROR; UNKNOWN: nothing is deployed, or an
-        operation has no end yet.
+        HEALTHY; OUT_OF_SYNC: the spec differs from the active revision; ERROR; UNKNOWN: nothing is deployed, or an
+        operation is unfinished.
     reasons
         Why it is not HEALTHY.
     revision, bundle, bundle_name
-        What is active; None if nothing is.
+        The active revision and bundle; None if there is none.
     since, by
-        When and by whom that revision was made.
+        When and by whom that revision was created.
     """
 
     name: str
@@ -67,7 +67,7 @@ class DeploymentState:
 
 
 def describe_found(name: str, infrastructure: str, found: DeployedState | None) -> DeploymentState:
-    """Return a deployment as it is where it lives, whatever a spec says of it; None: nothing was deployed there."""
+    """Return the status of a deployment from its record, without a spec; `found` is None if nothing was deployed."""
     active = None if found is None else found.active
     if found is None or active is None:
         return DeploymentState(

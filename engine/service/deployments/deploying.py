@@ -1,4 +1,4 @@
-"""Deploys bundles, goes back, switches off and removes: what the verbs of deployments do, from a spec."""
+"""The commands on deployments of a spec: deploy, roll back, disable, delete."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from engine.store.node import OperationRow
 
 @dataclass(frozen=True, slots=True)
 class DeploymentChange:
-    """What an update would change, for people to look at before it is made.
+    """The changes that an update would make, for review.
 
     Attributes
     ----------
     before, before_name
-        The id and the name of the bundle that is active; None if none is.
+        The id and the name of the active bundle; None if there is none.
     release_notes
-        What is new in the bundle.
+        The release notes of the bundle.
     keeps_state
         Whether there is a state already, which is kept.
     settings
-        Per setting that would change, its value before and after, as text; no secret is among them.
+        The old and new value of each changed setting, as text without secrets.
     work
-        What would be done around the update, a sentence each.
+        The steps around the update, a sentence each.
     quarantined
-        Why the bundle would be refused; empty if it would not.
+        Why the bundle would be refused; empty if it would be accepted.
     """
 
     deployment: str
@@ -60,25 +60,25 @@ def deploy_bundle(
     tell: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> OperationRow:
-    """Deploy a bundle, and return the operation, which has ended as its state says.
+    """Deploy a bundle, and return the finished operation.
 
     Parameters
     ----------
     bundle
-        Its name or id; None: that of `bundle:` of the deployment.
+        Its name or id; None for that in `bundle:` of the deployment.
     again
         Deploy it although it was rolled back there.
     now
-        Leave out the proofs.
+        Skip the proofs.
     key
-        The same key is the same operation, however often it is asked for.
+        The idempotency key: requests with the same key are one operation.
 
     Raises
     ------
     UsageError
-        The spec has no such deployment, or there is no such bundle, or none is named.
+        The spec has no such deployment, the bundle does not exist, or none is named.
     DeploymentRefusedError
-        The bundle is quarantined there, or somebody else was faster.
+        The bundle is quarantined there, or the deployment was changed concurrently.
     """
     _refuse_inside_deployment(project)
     chosen = _choose_bundle(project, name, bundle)
@@ -102,7 +102,7 @@ def deploy_bundle(
 
 
 def plan_update(project: ProjectSpec, name: str, bundle: str | None, environ: Mapping[str, str]) -> DeploymentChange:
-    """Return what deploying a bundle would change; nothing is changed. Raises as `deploy_bundle`."""
+    """Return the changes that deploying a bundle would make; raise the same errors as `deploy_bundle`."""
     _refuse_inside_deployment(project)
     chosen = _choose_bundle(project, name, bundle)
     found = find_bundle(project, chosen)
@@ -146,16 +146,16 @@ def roll_back_deployment(
     tell: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> OperationRow:
-    """Go back to the last healthy revision before the active one, with the settings that it had then.
+    """Roll back to the last healthy revision before the active one, with its settings.
 
-    The bundle that was active is quarantined there, if the other revision has another one.
+    The bundle that was active is quarantined there, if the two revisions have different bundles.
 
     Raises
     ------
     UsageError
         The spec has no such deployment, or nothing is deployed.
     DeploymentRefusedError
-        There is no healthy revision to go back to.
+        There is no earlier healthy revision.
     """
     target = _open_target(project, name, environ, tell, checkpoint)
     return target.roll_back(name, by=describe_acting_user(), now=now)
@@ -168,7 +168,7 @@ def disable_deployment(
     environ: Mapping[str, str],
     tell: Callable[[str], None] = lambda _: None,
 ) -> OperationRow:
-    """Let the triggers of a deployment start nothing any more; `deploy_bundle` or a rollback starts them again.
+    """Disable the triggers of a deployment, until `deploy_bundle` or a rollback enables them.
 
     Raises
     ------
@@ -179,19 +179,19 @@ def disable_deployment(
 
 
 def delete_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str], *, keep_state: bool = False) -> str:
-    """Remove a deployment with its releases, its state and what it has written; return what, empty if nothing.
+    """Remove a deployment with its releases, state and output; return a description, empty if nothing was removed.
 
     Parameters
     ----------
     keep_state
-        Let its state stay: a deployment of this name goes on with it.
+        Keep its state for the next deployment of this name.
 
     Raises
     ------
     UsageError
-        The spec has no such deployment, or runs of it are at work, or rows of its state on a server cannot be removed.
+        The spec has no such deployment, it has active runs, or rows of its state on a server cannot be removed.
     LockBusy
-        Another process works on it.
+        Another process changes the deployment.
     """
     return _open_target(project, name, environ).delete(name, keep_state=keep_state)
 
@@ -229,11 +229,11 @@ _SINGULAR = {
     "scenarios": "scenario",
     "state": "state",
 }
-"""What one setting of each kind is called."""
+"""The singular name of each kind of setting."""
 
 
 def _describe_work(care: Care) -> list[str]:
-    """Return what is done around an update, a sentence each."""
+    """Return the steps around an update, a sentence each."""
     computed = f", and {join_words(map(repr, care.dry_run), 'and')} computed without keeping anything"
     checked = f": {join_words(map(repr, care.health_run), 'and')} must end well"
     hooks = [*(argv[0] for argv, _ in care.before), *(argv[0] for argv, _ in care.after)]

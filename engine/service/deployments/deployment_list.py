@@ -1,4 +1,4 @@
-"""The deployments of a spec as they are now, and the operations on them."""
+"""Lists the deployments of a spec with their current status, and the operations on them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,12 +11,12 @@ from engine.store.node import OperationRow
 
 
 def list_deployments(project: ProjectSpec, environ: Mapping[str, str]) -> list[DeploymentState]:
-    """Return the deployments that a spec declares; nothing is changed, and nothing is concluded."""
+    """Return the status of the declared deployments; change and conclude nothing."""
     return [describe_deployment(project, name, environ) for name in project.resources.deployments]
 
 
 def describe_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str]) -> DeploymentState:
-    """Return a deployment as it is now; raises UsageError if the spec has none of that name."""
+    """Return the current status of a deployment; raise UsageError if the spec has none of that name."""
     declared = get_deployment(project, name)
     found = open_target(project, declared.infrastructure, environ).find(name)
     state = describe_found(name, declared.infrastructure, found)
@@ -37,5 +37,5 @@ def _is_bundle(named: str, id_: str, name: str) -> bool:
 
 
 def list_operations(project: ProjectSpec, name: str, environ: Mapping[str, str]) -> list[OperationRow]:
-    """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+    """Return the operations on a deployment with their steps and logs, oldest first."""
     return open_target(project, get_deployment(project, name).infrastructure, environ).list_operations(name)

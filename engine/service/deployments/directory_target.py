@@ -1,4 +1,4 @@
-"""Deployments in a folder of this machine."""
+"""Deployments in a local folder."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -34,11 +34,11 @@ class DirectoryTarget:
     Parameters
     ----------
     declared
-        Which keys are trusted there, in files relative to `spec_folder`.
+        The infrastructure with its trusted keys, as files relative to `spec_folder`.
     tell
-        Called with what is being done, a sentence at a time.
+        Called with each progress message.
     checkpoint
-        Called with the name of each point at which a crash must do no harm; tests end the process there.
+        Called with the name of each point where a crash must be harmless; tests end the process there.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class DirectoryTarget:
         self._environ, self._tell, self._checkpoint = environ, tell, checkpoint
 
     def find(self, deployment: str) -> DeployedState | None:
-        """Return a deployment as it is; None if nothing was deployed under that name. Nothing is changed."""
+        """Return the record of a deployment; None if nothing was deployed under that name. Change nothing."""
         if not (self.folder / "node.db").exists():
             return None
         with self._open() as node:
             return find_deployed(node, deployment)
 
     def list_operations(self, deployment: str) -> list[OperationRow]:
-        """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+        """Return the operations on a deployment with their steps and logs, oldest first."""
         if not (self.folder / "node.db").exists():
             return []
         with self._open() as node:
@@ -70,7 +70,7 @@ class DirectoryTarget:
 
     @contextmanager
     def open_evaluations(self, deployment: str) -> Iterator[FolderSource]:
-        """Yield the evaluations of a deployment, to be read."""
+        """Yield the source of a deployment's evaluations."""
         project = load(DeploymentPlaces(self.folder, deployment).pointer)
         location = locate_state(project, self._environ)
         opened = Store.open(location) if can_write(location) else open_for_reading(location)
@@ -80,7 +80,7 @@ class DirectoryTarget:
             yield FolderSource(project.name, store)
 
     def update(self, order: UpdateOrder) -> OperationRow:
-        """Carry out an update and return its operation, which has ended; raises DeploymentRefusedError."""
+        """Carry out an update and return its finished operation; raise DeploymentRefusedError if it is refused."""
         with self._open() as node:
             if order.key is not None and (known := node.operations.find_by_key(order.key)) is not None:
                 return known
@@ -88,9 +88,9 @@ class DirectoryTarget:
                 return updater.update(order)
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Go back to the last healthy revision before the active one, with the settings that it had then.
+        """Roll back to the last healthy revision before the active one, with its settings.
 
-        The bundle that was active is quarantined there, if the other revision has another one.
+        The bundle that was active is quarantined there, if the two revisions have different bundles.
         """
         with self._open() as node:
             row, active = self._get_active(
@@ -101,14 +101,14 @@ class DirectoryTarget:
                 return updater.update(order_back(row, target, active.number, by, now=now))
 
     def disable(self, deployment: str, *, by: str) -> OperationRow:
-        """Let the triggers of a deployment start nothing any more."""
+        """Disable the triggers of a deployment."""
         with self._open() as node:
             row, active = self._get_active(node, deployment, "nothing is deployed yet")
             with self._hold(node, deployment, row.project) as updater:
                 return updater.update(order_off(row, active, by))
 
     def delete(self, deployment: str, *, keep_state: bool = False) -> str:
-        """Remove a deployment, also its state unless `keep_state`; return what was removed, empty if nothing."""
+        """Remove a deployment, and its state unless `keep_state`; return what was removed, empty if nothing."""
         with self._open() as node:
             if node.find_deployment(deployment) is None:
                 return ""
@@ -142,7 +142,7 @@ class DirectoryTarget:
 
     @contextmanager
     def _hold(self, node: Node, deployment: str, project: str) -> Iterator[Updater]:
-        """Hold the lock of a deployment, with what killed processes have left concluded."""
+        """Hold the lock of a deployment after its abandoned operations have been concluded."""
         around = Surroundings(
             environ=self._environ,
             tell=self._tell,
@@ -172,10 +172,10 @@ class DirectoryTarget:
 def conclude_directory(
     folder: Path, environ: Mapping[str, str], tell: Callable[[str], None], node_file: Path | None = None
 ) -> None:
-    """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone.
+    """Conclude the abandoned operations of an infrastructure; skip those with a process.
 
-    What is said is recorded with the operations of the deployment that have no end yet: one that was rolling back has
-    two of them, and people may wait for either. `node_file` is that of a node.
+    Messages are recorded with all unfinished operations of the deployment: a rollback has two of them, and clients may
+    wait for either. `node_file` is that of a node.
     """
     with Node.open(folder) as node:
         for name in dict.fromkeys(one.deployment for one in node.operations.list_open()):
@@ -194,5 +194,5 @@ def conclude_directory(
                     Updater(node, deployment, around).conclude_interrupted()
             except LockBusy:
                 continue
-            except EngineError as problem:  # such as a node.yaml with errors: the others are concluded all the same
+            except EngineError as problem:  # such as a node.yaml with errors: the others are concluded anyway
                 tell(f"{name}: what was interrupted cannot be concluded yet: {problem}")

@@ -1,4 +1,4 @@
-"""Where the evaluations of a deployment are read from: anything that lists them, such as a state of this machine."""
+"""Sources of the evaluations of a deployment, such as a local state."""
 
 import shutil
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from engine.store.transfer import (
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which evaluations of a deployment are wanted; None: those of every store, and since ever."""
+    """A filter on the evaluations of a deployment; None selects all stores or all times."""
 
     deployment: str
     store: str | None = None
@@ -29,37 +29,37 @@ class EvaluationSource(Protocol):
     """The evaluations of one deployment."""
 
     def list_page(self, wanted: Wanted, after: int) -> EvaluationPage:
-        """Return the entries of evaluations, those after a number."""
+        """Return a page of entries of evaluations after a number."""
         ...
 
     def find(self, id_: str) -> TravellingEvaluation | None:
-        """Return a whole evaluation; None if it is not there any more."""
+        """Return a complete evaluation; None if it no longer exists."""
         ...
 
     def receive_file(self, id_: str, name: str, target: Path, size: int) -> bool:
-        """Write a file of an evaluation, at most `size` bytes; return False if it is not there any more."""
+        """Write a file of an evaluation, at most `size` bytes; return False if it no longer exists."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """The state of a deployment in a folder of this machine."""
+    """The state of a deployment in a local folder."""
 
     project: str
     store: Store
 
     def list_page(self, wanted: Wanted, after: int) -> EvaluationPage:
-        """Return the entries of evaluations, those after a number."""
+        """Return a page of entries of evaluations after a number."""
         return list_evaluations(
             self.store, self.project, wanted.deployment, after=after, of_store=wanted.store, since=wanted.since
         )
 
     def find(self, id_: str) -> TravellingEvaluation | None:
-        """Return a whole evaluation; None if it is not there any more."""
+        """Return a complete evaluation; None if it no longer exists."""
         return pack_evaluation(self.store, id_)
 
     def receive_file(self, id_: str, name: str, target: Path, size: int) -> bool:
-        """Copy a file of an evaluation; return False if it is not there any more."""
+        """Copy a file of an evaluation; return False if it no longer exists."""
         path = find_file(self.store, id_, name)
         if path is None:
             return False

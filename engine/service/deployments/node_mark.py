@@ -1,7 +1,7 @@
-"""The link by which the folder of a node names the file of the node.
+"""The link from the folder of a node to the file of the node.
 
-Who works on a deployment without the server of the node, as `engine deploy` with a folder does, finds by it what
-confines the deployment. The server makes the link before it serves anything.
+Processes that change a deployment without the server of the node, such as `engine deploy` with a folder, read the
+confinement of the deployment through it. The server creates the link before it serves anything.
 """
 
 import os
@@ -13,12 +13,12 @@ MARK = "confined_by"
 
 
 def mark_node(folder: Path, node_file: Path) -> None:
-    """Let the folder of a node name its file, as a path that stays right if both are moved together.
+    """Link the folder of a node to its file, with a relative path that survives moving both.
 
     Raises
     ------
     UsageError
-        The link cannot be made.
+        The link cannot be created.
     """
     path = os.path.relpath(node_file.absolute(), folder.absolute())
     part = folder / f".{MARK}.{os.getpid()}"
@@ -31,7 +31,7 @@ def mark_node(folder: Path, node_file: Path) -> None:
 
 
 def find_marked_node(folder: Path) -> Path | None:
-    """Return the file of the node whose folder this is; None if it is the folder of none."""
+    """Return the node file for a folder; None if it is not the folder of a node."""
     try:
         return Path(os.path.normpath(folder.absolute() / (folder / MARK).readlink()))
     except OSError:  # there is no link

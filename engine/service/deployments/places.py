@@ -1,9 +1,9 @@
-"""The folders of a deployment, and the link that says which of its revisions is active.
+"""The folders of a deployment, and the link to its active revision.
 
     <infrastructure>/bundles/<id>.zip, staging/
     <infrastructure>/deployments/<slug>/releases/<id>/, revisions/<n>.yaml, current.yaml, home/, state/
 
-The link is moved by a rename, so there is one active revision at any moment, whatever is killed.
+The link is replaced by a rename, so exactly one revision is active at any moment, even after a crash.
 """
 
 import os
@@ -17,7 +17,7 @@ from engine.spec.revisions.revision_file import RELEASES_FOLDER, REVISIONS_FOLDE
 from engine.store import safe_name
 
 NODE_FILE = "node.db"
-"""The file by which the folder of an infrastructure is known: what its deployments are, and have been."""
+"""The database of an infrastructure, with its current and earlier deployments; it marks the folder."""
 
 POINTER = "current.yaml"
 
@@ -43,11 +43,11 @@ class DeploymentPlaces:
         self.state = self.folder / "state"
 
     def archive_of(self, bundle: str) -> Path:
-        """Return the path of the archive of a bundle."""
+        """Return the path of a bundle's archive."""
         return self.node_folder / "bundles" / f"{bundle}.zip"
 
     def release_of(self, bundle: str) -> Path:
-        """Return the folder that holds the files of a bundle."""
+        """Return the folder with the extracted files of a bundle."""
         return self.releases / bundle
 
     def revision_of(self, number: int) -> Path:
@@ -55,7 +55,7 @@ class DeploymentPlaces:
         return self.revisions / f"{number}.yaml"
 
     def write_revision(self, revision: Revision) -> Path:
-        """Write the file of a revision and return its path; raises OSError."""
+        """Write the file of a revision and return its path; raise OSError if that fails."""
         for folder in (self.revisions, self.home, self.state):
             folder.mkdir(parents=True, exist_ok=True)
         path = self.revision_of(revision.number)
@@ -64,7 +64,7 @@ class DeploymentPlaces:
         return path
 
     def read_pointer(self) -> int | None:
-        """Return the number of the active revision; None if none is active."""
+        """Return the number of the active revision; None if there is none."""
         try:
             found = re.fullmatch(rf"{REVISIONS_FOLDER}/([0-9]+)\.yaml", str(self.pointer.readlink()))
         except OSError:  # there is no link
@@ -77,11 +77,11 @@ class DeploymentPlaces:
         return max(numbered, key=lambda path: int(path.stem), default=None)
 
     def list_parts(self, *, without_state: bool = False) -> list[Path]:
-        """Return what the folder of the deployment holds; `without_state` leaves out what is its state."""
+        """Return the paths in the folder of the deployment; `without_state` leaves out those of its state."""
         return [one for one in self.folder.glob("*") if not (without_state and one == self.state)]
 
     def move_pointer(self, number: int) -> None:
-        """Let a revision be the active one; raises OSError."""
+        """Activate a revision; raise OSError if that fails."""
         part = self.pointer.with_name(f".{POINTER}.{os.getpid()}")
         part.unlink(missing_ok=True)
         part.symlink_to(f"{REVISIONS_FOLDER}/{number}.yaml")
@@ -89,7 +89,7 @@ class DeploymentPlaces:
         sync_path(self.folder)
 
     def sweep_unfinished(self) -> None:
-        """Remove what a killed process has left half made; only the holder of the lock of the deployment may."""
+        """Remove unfinished files of killed processes; the caller holds the lock of the deployment."""
         for folder in (self.folder, self.revisions, self.releases):
             for left in folder.glob(".*"):
                 if left.is_dir() and not left.is_symlink():

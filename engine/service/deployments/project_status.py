@@ -1,6 +1,6 @@
-"""The status of a project or a deployment: four answers, of which the worst counts.
+"""The status of a project or a deployment: four answers, and the worst counts.
 
-They come from the spec and the store alone, so a server answers them without loading data.
+They come only from the spec and the store, so a server computes them without loading data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ ANSWERS = ("deployment", "model", "execution", "data")
 
 
 class StatusAnswer(FrozenModel):
-    """One of the answers: whether all is well, a word for it, and what there is to say, a sentence each."""
+    """An answer of a status: whether all is well, its state as a word, and notes as sentences."""
 
     well: bool
     state: str
@@ -35,21 +35,21 @@ class ProjectStatus(FrozenModel):
     Attributes
     ----------
     name
-        The name of the deployment; that of the project, if it is not about one.
+        The name of the deployment, or of the project without one.
     deployment
-        HEALTHY, OUT_OF_SYNC, ERROR or UNKNOWN; None if it is not about a deployment. If nothing is deployed, this is
-        the only answer, and the others are None.
+        HEALTHY, OUT_OF_SYNC, ERROR or UNKNOWN; None without a deployment. If nothing is deployed, the other answers are
+        None.
     model
         OK, or MISSING: a model that an evaluation store needs has no version.
     execution
-        OK; FAILED: the last run of a scenario has failed; OVERDUE: triggers start nothing that is due.
+        OK; FAILED: the last run of a scenario failed; OVERDUE: triggers start no due runs.
     data
-        The worst outcome of the checks that were applied last: OK, WARNING or ERROR; UNKNOWN if there were none.
+        The worst outcome of the last applied checks: OK, WARNING or ERROR; UNKNOWN if there were none.
     well
-        Whether all answers are well: the worst of them counts.
+        Whether all answers are well.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # what is computed comes back from a node
+    model_config = ConfigDict(frozen=True, extra="ignore")  # responses of a node contain the computed field
 
     schema_version: int = 1
     name: str
@@ -60,14 +60,14 @@ class ProjectStatus(FrozenModel):
 
     @property
     def answers(self) -> Mapping[str, StatusAnswer]:
-        """The answers that there are, by name."""
+        """The existing answers, by name."""
         found = {name: getattr(self, name) for name in ANSWERS}
         return {name: answer for name, answer in found.items() if answer is not None}
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
     @property
     def well(self) -> bool:
-        """Whether all answers are well: the worst of them counts."""
+        """Whether all answers are well."""
         return all(one.well for one in self.answers.values())
 
 
@@ -83,7 +83,7 @@ def describe_deployment_answer(state: DeploymentState) -> StatusAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ProjectState:
-    """The spec of a project or of what is deployed, its open store, and the time now."""
+    """The spec of a project or of its deployed revision, its open store, and the current time."""
 
     project: ProjectSpec
     store: Store
@@ -91,14 +91,14 @@ class ProjectState:
 
 
 def add_problems(state: DeploymentState, problems: Sequence[str]) -> DeploymentState:
-    """Return a deployment as one that is not well because of problems with what is active in it."""
+    """Return the status of a deployment with problems of its active revision added."""
     if state.revision is None or not problems:
         return state
     return replace(state, state="ERROR", reasons=(*state.reasons, *problems))
 
 
 def describe_status(name: str, deployment: DeploymentState | None, found: ProjectState | None) -> ProjectStatus:
-    """Return the four answers; `found` is None if nothing is deployed."""
+    """Return the status; `found` is None if nothing is deployed."""
     return ProjectStatus(
         name=name,
         deployment=None if deployment is None else describe_deployment_answer(deployment),

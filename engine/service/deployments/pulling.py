@@ -1,7 +1,7 @@
-"""Brings the evaluations of a deployment into the state of the project that was deployed, marked with their origin.
+"""Pulls the evaluations of a deployment into the state of its project, marked with their origin.
 
-Each time, all that the deployment has is listed, and what is not here yet is brought, oldest first. What was brought is
-known by its id, so that nothing is kept about how far a pull came: one that was interrupted goes on by the next.
+A pull lists all evaluations of the deployment and receives those that are missing here, oldest first. They are compared
+by id, so no progress is recorded: after an interruption, the next pull continues.
 """
 
 from collections import Counter
@@ -25,18 +25,15 @@ from engine.store.pulled_state import Arrival, PulledState
 from engine.store.transfer import TRANSFERRED_FILES, EvaluationEntry, TravellingEvaluation
 
 EVALUATIONS_AT_ONCE = 20
-"""Evaluations that one transaction adds: each may have thousands of metrics, and nobody else can write meanwhile."""
+"""Most evaluations in one transaction, which blocks other writers; each may have thousands of metrics."""
 
 BYTES_AT_ONCE = 64 * 2**20
 MOST_LISTED = 1_000_000
-"""Evaluations of one deployment that are read, so that a list without an end has one."""
+"""Most evaluations read from one deployment, which bounds an endless list."""
 
 
 class Pulled(FrozenModel):
-    """What a pull has brought from a deployment.
-
-    All numbers are those of evaluations, of the stores and times that were asked for.
-    """
+    """The counts of evaluations of a pull, for the requested stores and times."""
 
     schema_version: int = 1
     deployment: str
@@ -62,23 +59,23 @@ def pull_evaluations(
     since: datetime | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Pulled:
-    """Bring the evaluations of a deployment that are not here yet, and return what was brought.
+    """Pull the missing evaluations of a deployment, and return their counts.
 
     Parameters
     ----------
     store
         The open state of the project.
     of_store
-        The evaluation store whose evaluations are brought; None: every one of the spec.
+        The evaluation store to pull; None for all stores of the spec.
     since
-        The moment since which their time is, or without a time they were made.
+        The earliest evaluation time, or creation time for evaluations without one.
 
     Raises
     ------
     UsageError
-        The spec has no such deployment or store, nothing is deployed, or it is a deployment itself.
+        The spec has no such deployment or store, nothing is deployed, or the project is a deployment itself.
     StoreError, NodeError
-        What arrives is not as it must be, or it cannot be read or stored; what was brought before that stays.
+        The received data are invalid, or cannot be read or stored; evaluations pulled before that are kept.
     """
     if project.revision is not None:
         raise UsageError(f"{project.path} is the deployment {project.revision.deployment!r} itself: pull from the spec")
@@ -122,7 +119,7 @@ class _Pull:
         self._infrastructure = infrastructure
 
     def carry_out(self) -> Pulled:
-        """Bring what is new."""
+        """Pull the missing evaluations."""
         listed = self._list_all()
         for entry in listed:
             if self._here.is_foreign(entry.id):
@@ -153,7 +150,7 @@ class _Pull:
         )
 
     def _list_all(self) -> list[EvaluationEntry]:
-        """Return the entries of all evaluations that were there when the list was begun; raises StoreError."""
+        """Return the entries of all evaluations that existed at the start; raise StoreError if the list is invalid."""
         listed: dict[str, EvaluationEntry] = {}
         after, newest, more = 0, None, True
         while more:
@@ -166,7 +163,7 @@ class _Pull:
                 if entry.number <= after or entry.id in listed:
                     raise self._refuse("it is not in order")
                 after = entry.number
-                if entry.number <= newest:  # what came later may have taken the place of what was listed before
+                if entry.number <= newest:  # newer ones may have superseded listed ones
                     listed[entry.id] = entry
             if page.next is not None and (page.next != after or not page.evaluations):
                 raise self._refuse("it does not go on where it ends")
@@ -179,7 +176,7 @@ class _Pull:
         return StoreError(f"the list of evaluations of {self._wanted.deployment} is refused: {reason}")
 
     def _bring(self, entries: Sequence[EvaluationEntry], superseded_by: Mapping[str, str | None], what: str) -> int:
-        """Bring evaluations, some in one transaction; return how many there were."""
+        """Pull evaluations in several transactions; return how many there were."""
         done = 0
         while entries:
             with self._store.folders.stage() as staging:
@@ -191,7 +188,7 @@ class _Pull:
         return done
 
     def _receive(self, entries: Sequence[EvaluationEntry], staging: Path) -> tuple[list[Arrival], int]:
-        """Receive the first of some evaluations; return them, and how many were asked for."""
+        """Receive the first of some evaluations; return them, and how many were requested."""
         arrived: list[Arrival] = []
         size = 0
         for taken, entry in enumerate(entries[:EVALUATIONS_AT_ONCE], 1):
@@ -207,7 +204,7 @@ class _Pull:
         return arrived, min(len(entries), EVALUATIONS_AT_ONCE)
 
     def _receive_files(self, entry: EvaluationEntry, found: TravellingEvaluation, folder: Path) -> TravellingEvaluation:
-        """Receive the files of an evaluation that is new, and return it; without them if they are gone there now."""
+        """Receive the files of a new evaluation, and return it; without the files if they no longer exist there."""
         if self._here.knows(entry.id):
             return found.model_copy(update={"files": {}})
         for name, file in found.files.items():

@@ -1,8 +1,8 @@
-"""Removes releases that a deployment needs no more.
+"""Removes releases that a deployment no longer needs.
 
-Kept are the newest releases as `keep:` says, the active one, the one that was active before, the last healthy one, the
-one that failed last, and those of runs that are at work. A run that has begun just now may not be recorded yet: it is
-one of the release that was active before.
+It keeps the newest releases as set by `keep:`, the active one, the previously active one, the last healthy one, the
+last failed one, and those with active runs. A run that has just started may not be recorded yet; it uses the previously
+active release.
 """
 
 from contextlib import suppress
@@ -23,14 +23,14 @@ def remove_old_releases(
 ) -> list[str]:
     """Remove the releases that are not kept, and return the ids of their bundles.
 
-    The rows of their revisions stay: they are the history. An archive stays as long as a deployment has its release;
-    of the others, as many as there may be bundles (`keep_bundles`), the newest ones.
+    The rows of their revisions stay as the history. An archive stays while a deployment has its release; of the other
+    archives, the newest `keep_bundles` stay.
     """
     rows, newest = node.list_revisions(deployment), node.operations.find_newest(deployment)
     active = {places.read_pointer(), newest.from_revision if newest else None}
     try:
         kept = _list_kept(rows, active, keep) | _list_releases_at_work(places)
-    except EngineError:  # a state that cannot be asked: its runs may use any release, so the next update removes them
+    except EngineError:  # an unreadable state: its runs may use any release, so the next update removes them
         return []
     removed = []
     for folder in sorted(places.releases.glob("*")):
@@ -55,17 +55,17 @@ def _list_kept(rows: list[RevisionRow], active: set[int | None], keep: int) -> s
 
 
 def has_running_runs(places: DeploymentPlaces, spec: Path | None = None) -> bool:
-    """Return whether runs of a deployment are at work; `spec` is a revision of it, the active one if left out."""
+    """Return whether a deployment has active runs; `spec` is one of its revisions, by default the active one."""
     location = None
     with suppress(EngineError):
         location = locate_state(load(spec or places.pointer))
         return bool(_list_running(location))
-    # a server that cannot be asked says nothing of its runs, which go on without it for a while
+    # the active runs of an unreachable state server are unknown, and they continue for a while without it
     return location is not None and location.rows is not None
 
 
 def _list_releases_at_work(places: DeploymentPlaces) -> set[str]:
-    """Return the ids of the bundles that runs at work use: a run keeps to the release that it has begun with."""
+    """Return the ids of the bundles with active runs: a run uses the release with which it started."""
     return {run.release.split()[-1] for run in _list_running(locate_state(load(places.pointer))) if run.release}
 
 

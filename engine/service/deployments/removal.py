@@ -1,4 +1,4 @@
-"""Removes deployments. Files and locks of a state are in the folder of its deployment; its rows may be on a server."""
+"""Removes deployments. The state has files and locks in the deployment's folder; its rows may be on a server."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from engine.store.state.server_rows import remove_server_rows
 
 
 def find_server_rows(places: DeploymentPlaces) -> str:
-    """Return where the rows of the state of a deployment are, as messages name it; empty: in its folder."""
+    """Return the place of the state's rows for messages; empty if they are in the folder of the deployment."""
     known = [read_state_id(path.parent) for path in places.state.glob(f"*/{ID_FILE}")]
     return next((one["rows"] for one in known if one is not None), "")
 
 
 def describe_state(rows: str, *, kept: bool) -> str:
-    """Return what became of the state of a removed deployment, after what else was removed; `rows` if on a server."""
+    """Return the part of a message about the state of a removed deployment; `rows` is its place if on a server."""
     if kept:
         where = f", with its rows in {rows}" if rows else ""
         return f"; its state stays{where}: a deployment of this name goes on with it"
@@ -31,12 +31,12 @@ def remove_rows(deployment: str, spec: Path | None, environ: Mapping[str, str]) 
     Parameters
     ----------
     spec
-        The revision that says how the server is reached.
+        The revision with the connection to the server.
 
     Raises
     ------
     UsageError
-        They cannot be removed; nothing was.
+        They cannot be removed; nothing was removed.
     """
     try:
         if spec is None:

@@ -1,7 +1,7 @@
-"""Whether a server runs a deployment, and of which revision it looks at the triggers.
+"""Finds out whether a server serves a deployment, and whose revision's triggers it evaluates.
 
-A server says so by locks, which end with it: one of each state that it leads, whose file names the revision, and one of
-each infrastructure, whose deployments it all serves, also those that are made while it does.
+A server holds locks, which end with it: one per state that it leads, whose file names the revision, and one per
+infrastructure whose deployments it serves, including new ones.
 """
 
 import time
@@ -16,7 +16,7 @@ from engine.store.location import resolve_state_folder
 from engine.store.locks import SERVER_LOCK, hold_file_lock, release_lock, try_lock
 
 ARMING_SECONDS = 60.0
-"""A server looks once a second whether another revision is active; on a busy machine it may need that long."""
+"""Seconds for a server to notice a new active revision; it checks once a second, but may be slow under load."""
 
 LOOK_SECONDS = 0.1
 
@@ -24,12 +24,12 @@ NOT_SERVED = "no server serves it: triggers start nothing until one does"
 
 
 class NotArmedError(EngineError):
-    """A server runs the deployment, but does not go by the revision."""
+    """A server serves the deployment, but has not loaded the revision."""
 
 
 @contextmanager
 def serve_infrastructure(folder: Path) -> Iterator[None]:
-    """Let others know that a server serves all deployments of an infrastructure, until the end of the block."""
+    """Mark all deployments of an infrastructure as served, until the end of the block."""
     with hold_file_lock(folder, SERVER_LOCK, shared=True):
         yield
 
@@ -44,21 +44,21 @@ def is_served(folder: Path) -> bool:
 
 
 def await_server(project: ProjectSpec, infrastructure: Path, seconds: float) -> str:
-    """Wait until the server that runs a deployment looks at the triggers of a revision; return which one does.
+    """Wait until the server of a deployment evaluates the triggers of a revision; return a text that names the server.
 
-    Without a server there is nothing to wait for, and the text is empty.
+    Without a server the text is empty.
 
     Parameters
     ----------
     project
-        The revision, which is the active one.
+        The active revision.
     infrastructure
-        The folder that the deployment is in.
+        The folder with the deployment.
 
     Raises
     ------
     NotArmedError
-        It does not after so many seconds.
+        The server has not loaded it in time.
     """
     state, number = resolve_state_folder(project), project.revision_number
     deadline = time.monotonic() + min(seconds, ARMING_SECONDS)

@@ -1,8 +1,8 @@
-"""The settings of a deployment as its spec has them now: a snapshot, which a revision keeps.
+"""Snapshots of the settings of a deployment, which revisions keep.
 
-A rollback goes back to the settings of then, so a snapshot refers to nothing of the spec: what the deployment takes
-from elsewhere in the spec is written out. References to variables and secrets stay references, so no value of a secret
-is ever in it, and a variable has the value that it has in the deployment.
+A rollback restores earlier settings, so a snapshot does not refer to the spec: settings from elsewhere in the spec are
+written out. References to variables and secrets stay references, so a snapshot never has the value of a secret, and a
+variable has its value in the deployment.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ LONGEST_HOOK = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """What is done around an update, and how long each of it may take, in seconds."""
+    """The steps around an update, with their time limits in seconds."""
 
     dry_run: tuple[str, ...] = ()
     probe_channels: bool = False
@@ -38,7 +38,7 @@ class Care:
     keep: int = 5
 
     def to_json(self) -> dict[str, Any]:
-        """Return it JSON-ready."""
+        """Return the steps as JSON data."""
         return {
             "dry_run": list(self.dry_run),
             "probe_channels": self.probe_channels,
@@ -53,7 +53,7 @@ class Care:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Care":
-        """Return what `to_json` has given; what an older version has not written has its default."""
+        """Return the steps from JSON data; keys missing from older versions get defaults."""
         values: dict[str, Any] = dict(found)
         for key in ("dry_run", "health_run"):
             values[key] = tuple(values.get(key, ()))
@@ -63,7 +63,7 @@ class Care:
 
 
 def get_deployment(project: ProjectSpec, name: str) -> Deployment:
-    """Return a deployment of a spec; raises UsageError if it declares none of that name."""
+    """Return a deployment of a spec; raise UsageError if the spec declares none of that name."""
     declared = project.resources.deployments
     if name not in declared:
         hint = suggest_name(name, list(declared)) if declared else "; declare it under deployments:"
@@ -72,9 +72,9 @@ def get_deployment(project: ProjectSpec, name: str) -> Deployment:
 
 
 def snapshot_settings(project: ProjectSpec, name: str) -> dict[str, Any]:
-    """Return the settings of a deployment as its spec has them now: `values`, and what is done around an update.
+    """Return the current settings of a deployment: `values`, and the steps around an update.
 
-    Only the values decide what runs, so only they decide whether the deployment is in sync with its spec.
+    Only the values affect runs, so only they decide whether the deployment is in sync with its spec.
     """
     deployment = get_deployment(project, name)
     at = ("deployments", name)
@@ -101,7 +101,7 @@ def snapshot_settings(project: ProjectSpec, name: str) -> dict[str, Any]:
 
 
 def digest_settings(settings: Mapping[str, Any]) -> str:
-    """Return the digest of those settings that decide what runs."""
+    """Return the digest of the settings that affect runs."""
     return digest_json(settings["values"])
 
 
@@ -123,9 +123,9 @@ def _collect_care(project: ProjectSpec, name: str, deployment: Deployment) -> Ca
 
 
 def _read_replacement(project: ProjectSpec, deployment: str, section: str, own: str) -> dict[str, Any]:
-    """Return the declaration that takes the place of a connection or a channel; its folders of data are absolute.
+    """Return the declaration that replaces a connection or a channel; its data folders are absolute.
 
-    What a channel writes goes to the home of the deployment, so paths of channels stay as they are written.
+    Channels write to the home of the deployment, so paths of channels stay relative.
     """
     given = getattr(get_deployment(project, deployment), section)[own]
     if isinstance(given, str):
@@ -147,7 +147,7 @@ def _read_replacement(project: ProjectSpec, deployment: str, section: str, own: 
 
 
 def _read_state(project: ProjectSpec, deployment: Deployment) -> dict[str, Any]:
-    """Return where the rows of the state are: the declaration of the connection, and the schema if one is named."""
+    """Return the place of the state's rows: the declaration of the connection, and the schema if set."""
     declared = deployment.state
     if declared is None:
         return {}
@@ -156,7 +156,7 @@ def _read_state(project: ProjectSpec, deployment: Deployment) -> dict[str, Any]:
 
 
 def _read_secret(project: ProjectSpec, name: str) -> dict[str, Any]:
-    """Return where a secret of the spec is found, with an absolute path."""
+    """Return the declaration of a secret of the spec, with an absolute path."""
     written = dict(project.written_data("secrets", name))
     if file := project.secrets[name].file:
         written["file"] = str((project.folder_of("secrets", name) / file).resolve())
@@ -164,7 +164,7 @@ def _read_secret(project: ProjectSpec, name: str) -> dict[str, Any]:
 
 
 def _list_secrets(value: Any) -> Iterator[str]:
-    """Yield the names of the secrets that the texts of plain data refer to."""
+    """Yield the names of the secrets referenced in texts of plain data."""
     if isinstance(value, str):
         yield from (one.parts[1] for one in find_references(value) if one.parts[0] == "secret" and len(one.parts) > 1)
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Where deployments live: a folder of this machine, or a node that is asked by HTTP. Both are asked the same."""
+"""Targets of deployments: a local folder, or a node over HTTP, with the same interface."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,57 +20,57 @@ if TYPE_CHECKING:
 
 
 class DeploymentTarget(Protocol):
-    """Where deployments live."""
+    """A target of deployments."""
 
     def find(self, deployment: str) -> DeployedState | None:
-        """Return a deployment as it is; None if nothing was deployed under that name. Nothing is changed."""
+        """Return the record of a deployment; None if nothing was deployed under that name. Change nothing."""
         ...
 
     def list_operations(self, deployment: str) -> list[OperationRow]:
-        """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+        """Return the operations on a deployment with their steps and logs, oldest first."""
         ...
 
     def open_evaluations(self, deployment: str) -> "AbstractContextManager[EvaluationSource]":
-        """Yield the evaluations of a deployment, to be read."""
+        """Yield the source of a deployment's evaluations."""
         ...
 
     def update(self, order: UpdateOrder) -> OperationRow:
-        """Carry out an update and return its operation, which has ended.
+        """Carry out an update and return its finished operation.
 
-        The same key is the same operation, however often it is asked for.
+        Orders with the same key are one operation.
 
         Raises
         ------
         DeploymentRefusedError
-            It was refused before it began.
+            The update was refused before it started.
         """
         ...
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Go back to the last healthy revision before the active one, with the settings that it had then.
+        """Roll back to the last healthy revision before the active one, with its settings.
 
         Raises
         ------
         UsageError
             Nothing is deployed.
         DeploymentRefusedError
-            There is no healthy revision to go back to.
+            There is no earlier healthy revision.
         """
         ...
 
     def disable(self, deployment: str, *, by: str) -> OperationRow:
-        """Let the triggers of a deployment start nothing any more; raises UsageError if nothing is deployed."""
+        """Disable the triggers of a deployment; raise UsageError if nothing is deployed."""
         ...
 
     def delete(self, deployment: str, *, keep_state: bool = False) -> str:
-        """Remove a deployment, also its state unless `keep_state`; return what was removed, empty if nothing.
+        """Remove a deployment, and its state unless `keep_state`; return what was removed, empty if nothing.
 
         Raises
         ------
         UsageError
-            Runs of it are at work, or the rows of its state cannot be removed.
+            It has active runs, or the rows of its state cannot be removed.
         LockBusy
-            Another process works on it.
+            Another process changes it.
         """
         ...
 
@@ -82,14 +82,14 @@ def open_target(
     tell: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> DeploymentTarget:
-    """Return an infrastructure that a spec declares.
+    """Return the target for a declared infrastructure.
 
     Parameters
     ----------
     tell
-        Called with what is being done, a sentence at a time.
+        Called with each progress message.
     checkpoint
-        Called with the name of each point at which a crash must do no harm.
+        Called with the name of each point where a crash must be harmless.
     """
     declared = project.resources.infrastructures[infrastructure]
     folder = project.folder_of("infrastructures", infrastructure)
@@ -107,19 +107,19 @@ def open_target(
 
 
 def is_node(project: ProjectSpec, infrastructure: str) -> bool:
-    """Return whether an infrastructure is a node, which is asked by HTTP."""
+    """Return whether an infrastructure is a node."""
     return isinstance(project.resources.infrastructures[infrastructure], NodeInfrastructure)
 
 
 def open_node(project: ProjectSpec, infrastructure: str, environ: Mapping[str, str]) -> "NodeClient":
-    """Return a client of an infrastructure that is a node.
+    """Return a client for a node.
 
     Raises
     ------
     UsageError
-        It is a folder, its token cannot be a token, or its certificate cannot be read.
+        The infrastructure is a folder, its token is invalid, or its certificate cannot be read.
     SpecError
-        The secret with its token is absent.
+        The secret with its token is missing.
     """
     from engine.service.deployments.node.client.client import NodeClient
 

@@ -53,7 +53,7 @@ def _was_cut_off(fire: Fire, run: RunRecord) -> bool:
 
 
 def _makes_up(fire: Fire, project: ProjectSpec | None) -> bool:
-    """Tell whether the trigger of a fire makes up for missed times; triggers without `catch_up` do."""
+    """Return whether the trigger of a fire makes up for missed times; triggers without `catch_up` do."""
     trigger = None if project is None else find_trigger(project, fire.scenario, fire.trigger)
     return not isinstance(trigger, ScheduledTrigger) or trigger.catch_up != "none"
 

@@ -142,8 +142,8 @@ class OpenFires:
 
 def _find_failure(run: RunRecord) -> str:
     """Return the first FAILED step of a run with its reason; empty if there is none."""
-    failed = (f"{step.name}: {step.reason}" for step in run.steps if step.outcome is Outcome.FAILED)
-    return next(failed, "")
+    failed = (step for step in run.steps if step.outcome is Outcome.FAILED)
+    return next((f"{step.name}: {step.reason or 'by what its checks found'}" for step in failed), "")
 
 
 def _name_fire(fire: Fire) -> str:

@@ -276,7 +276,7 @@ class DataProbes:
         return new, [self._fill_values(project, fire, _find_previous(before)) for fire in fires]
 
     def _is_stopped(self, project: ProjectSpec, state: TriggerState, pauses: Sequence[Pause]) -> bool:
-        """Tell whether a trigger is stopped: the spec has not changed since, and nobody has resumed the scenario."""
+        """Return whether a trigger is stopped: the spec has not changed since, and nobody has resumed the scenario."""
         if "stopped" not in state.seen or state.seen["stopped"] != self._digest_spec(project):
             return False
         resumed = [one.ended for one in pauses if one.scenario == state.scenario and one.ended is not None]

@@ -264,7 +264,7 @@ def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[
 
 
 def reads_unwatched(project: ProjectSpec, trigger: DataTrigger) -> bool:
-    """Tell whether the trigger's data depend on a function or on Spark, whose results files do not show."""
+    """Return whether the trigger's data depend on a function or on Spark, whose results files do not show."""
     inputs = list_inputs(list_trigger_datasets(trigger), project.resources)
     return any(isinstance(project.datasets[one], PythonDataset) or project.find_spark_data(one) for one in inputs)
 
@@ -311,7 +311,7 @@ def resolve_project(
 
 
 def _uses_variables(project: ProjectSpec, trigger: DataTrigger) -> bool:
-    """Tell whether a watched path or the query of a trigger contains variables."""
+    """Return whether a watched path or the query of a trigger contains variables."""
     files = {one for names in find_sources(project, trigger).values() for one in names}
     connections = {one.connection for name in files if (one := project.find_file_dataset(name))}
     return (

@@ -112,7 +112,7 @@ class FileSet:
             self._keep_digest(path, state)
 
     def _is_only_touched(self, path: Path, state: FileIdentity) -> bool:
-        """Tell whether a file has a new identity but the known content, so that it counts as unchanged."""
+        """Return whether a file has a new identity but the known content, so that it counts as unchanged."""
         known = self._known.get(path)
         if known is None or known.size != state.size or path not in self._digests:
             return False

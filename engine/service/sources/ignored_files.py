@@ -12,5 +12,5 @@ IGNORED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", ".venv", "node_modules"
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether this is the name of a temporary file of a program, or of compiled Python."""
+    """Return whether this is the name of a temporary file of a program, or of compiled Python."""
     return _TEMPORARY.fullmatch(name) is not None

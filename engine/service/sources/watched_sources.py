@@ -103,12 +103,12 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
 
 
 def is_in_store(project: ProjectSpec, dataset: FileDataset) -> bool:
-    """Tell whether the files of a dataset are objects of an object store."""
+    """Return whether the files of a dataset are objects of an object store."""
     return dataset.connection is not None and isinstance(project.connections[dataset.connection], S3Connection)
 
 
 def is_of_several_files(path: Path) -> bool:
-    """Tell whether a path of a dataset stands for the files of a folder, or those that match a pattern."""
+    """Return whether a path of a dataset stands for the files of a folder, or those that match a pattern."""
     return path.is_dir() or (has_magic(str(path)) and not path.is_file())
 
 

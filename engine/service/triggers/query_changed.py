@@ -21,7 +21,7 @@ class QueryAnswer:
 
 
 def needs_answer(state: TriggerState, found: DatasetsFound, inputs: str, *, always: bool) -> bool:
-    """Tell whether the query must be computed; it is not while files are being written or cannot be read."""
+    """Return whether the query must be computed; it is not while files are being written or cannot be read."""
     if found.writing or found.errors:
         return False
     contents = {name: one.content for name, one in found.files.items()}

@@ -81,7 +81,7 @@ def note_files(
 
 
 def is_unreadable(state: TriggerState, now: datetime) -> bool:
-    """Tell whether a trigger could not be evaluated for UNREADABLE_FOR, so that a run must report the problem."""
+    """Return whether a trigger could not be evaluated for UNREADABLE_FOR, so that a run must report the problem."""
     return state.error_since is not None and now - state.error_since >= UNREADABLE_FOR
 
 

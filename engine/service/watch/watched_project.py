@@ -246,7 +246,7 @@ class WatchedProject:
 
 
 def _changed_after(one: ChangedFile, moment_ns: int) -> bool:
-    """Tell whether the file system has recorded a change after a moment, in nanoseconds since 1970."""
+    """Return whether the file system has recorded a change after a moment, in nanoseconds since 1970."""
     return one.state is not None and one.state.ctime_ns > moment_ns
 
 

@@ -1,9 +1,9 @@
 """Run conditions: expressions in a small subset of CEL over the facts of a run.
 
-`syntax` reads `== != < <= > >= in && || ! ( )`, literals and names; `type_check` finds what is legal syntax and still
-wrong: misspelt outcomes, steps that do not exist or run later, conditions that are always true; `evaluation` decides. A
-template language was rejected because it inserts values into the text before the text is parsed. The word `always`
-alone is the one condition that is meant to hold in any case.
+`syntax` parses `== != < <= > >= in && || ! ( )`, literals and names; `type_check` finds mistakes in valid syntax:
+misspelt outcomes, steps that do not exist or run later, conditions that are always true; `evaluation` evaluates. A
+template language was rejected because it inserts values into the text before parsing. Only the word `always` is a
+condition that intentionally always holds.
 """
 
 from engine.spec.conditions.evaluation import ConditionFacts, UndecidedCondition, evaluate_condition

@@ -18,7 +18,7 @@ USE_INACTIVE = "to switch it off, write active: false"
 def find_constant_parts(node: ConditionNode, *, whole: bool = False) -> Iterator[Problem]:
     """Yield a problem for each largest part that depends on outcomes alone and has the same result for all of them.
 
-    `whole` tells that the node is the whole condition, which a word may be meant to replace.
+    `whole` is True if the node is the whole condition, for which a single word may be the better form.
     """
     # The outcomes that this part depends on, or None if it depends on a metric or a variable too.
     operands = _find_outcome_operands(node)

@@ -1,4 +1,4 @@
-"""How run conditions decide: Kleene's logic of true, false and undecided over the facts of a run.
+"""Evaluates run conditions: Kleene's logic of true, false and undecided over the facts of a run.
 
 A metric without a value or a step that has not run leaves a comparison undecided. `false && undecided` is false and
 `true || undecided` is true, in either order; what remains undecided has the reasons of its undecided parts (Kleene,
@@ -46,7 +46,7 @@ class UndecidedCondition(Exception):  # noqa: N818 # not an error: the step fail
 
 @dataclass(frozen=True, slots=True)
 class _Undecided:
-    """The result of a part that cannot be decided, and the sentences that say why."""
+    """The result of an undecided part, with its reasons as sentences."""
 
     reasons: tuple[str, ...]
 

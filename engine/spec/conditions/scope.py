@@ -11,7 +11,7 @@ from engine.spec.metrics.owner import MetricOwner
 from engine.spec.resources.resource import Scalar
 
 ALWAYS = "always"
-"""The word that stands for a condition that holds in any case; it is not a name, and stands alone."""
+"""The condition that always holds; the word is not a name and cannot be combined."""
 
 RESERVED_NAMES = ("outcome", "steps", "checks", "metrics", "trigger")
 STEP_PREFIX = "stepOutcome_"
@@ -39,7 +39,7 @@ class ConditionScope:
     variables
         The variables and their typed values.
     starters
-        The values that `trigger` can have: the names of what starts runs of the scenario.
+        The possible values of `trigger`: the names of everything that starts runs of the scenario.
     """
 
     steps: Sequence[str] = ()

@@ -24,7 +24,7 @@ list       = "[", [ condition, { ",", condition }, [ "," ] ], "]"
 """
 MAX_CONDITION_LENGTH = 2_000
 MAX_NESTING = 64
-"""How deep the tree of a condition may be. `&&` and `||` in a row count as one."""
+"""Largest depth of a condition's tree; consecutive `&&` or `||` count as one level."""
 CONNECTIVES = ("&&", "||", "!")
 EQUALITIES = ("==", "!=")
 ORDERINGS = ("<", "<=", ">", ">=")
@@ -219,7 +219,7 @@ class _ConditionParser:
             raise _SyntaxProblem(Problem(0, self.tokens[-1].end, "condition-too-big", message, help_))
 
     def refuse_next(self) -> NoReturn:
-        """Refuse the next token: it is not what the grammar has here."""
+        """Refuse the next token, which the grammar does not allow here."""
         token = self.next
         if token.kind == "end":
             last = self.tokens[self.at - 1]
@@ -232,7 +232,7 @@ class _ConditionParser:
         raise _SyntaxProblem(Problem(token.start, len(token.text), "condition-syntax", message, help_))
 
     def refuse(self, token: ConditionToken, message: str) -> NoReturn:
-        """Refuse what other languages have and conditions do not."""
+        """Refuse a token of other languages that conditions do not have."""
         raise _SyntaxProblem(Problem(token.start, len(token.text), "condition-operator", message, ALLOWED_SYNTAX))
 
 

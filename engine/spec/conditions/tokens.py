@@ -1,4 +1,4 @@
-"""The tokens of run conditions, and what to write instead of those that other languages have."""
+"""The tokens of run conditions, and replacements for tokens of other languages."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ def split_tokens(text: str) -> list[ConditionToken]:
 
 
 def find_token_problems(tokens: Sequence[ConditionToken]) -> Iterator[Problem]:
-    """Yield the problems that single tokens show, with what to write instead."""
+    """Yield the problems of single tokens, with replacements."""
     for before, token in zip([None, *tokens], tokens, strict=False):
         text, start, size = token.text, token.start, len(token.text)
         instead = _REPLACEMENTS.get(text) or (_REPLACEMENTS.get(text.lower()) if token.kind == "word" else None)

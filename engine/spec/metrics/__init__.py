@@ -1,1 +1,1 @@
-"""Metrics: which there are, what they are called, and which metric a name in a spec is."""
+"""Metrics: their catalogue, their names, and the lookup of names in a spec."""

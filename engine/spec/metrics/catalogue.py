@@ -1,7 +1,7 @@
-"""The catalogue of metrics: which exist for datasets and which for stores, their ranges, and what they need.
+"""The catalogue of metrics of datasets and of stores, with their ranges and requirements.
 
 `validate` looks up metric names in it, checks take ranges and directions from it, and the reference page prints it. If
-instead each package declared the metrics that it computes, `validate` would have to import polars and scikit-learn.
+each package declared its own metrics instead, `validate` would have to import polars and scikit-learn.
 """
 
 from engine.spec.metrics.dataset_metrics import define_dataset_metrics
@@ -48,7 +48,7 @@ METRICS_BY_TASK = {task: tuple(metric.name for metric in _MEASURED if task in me
 ESTIMATED_BY_TASK = {
     task: tuple(one for one in names if one not in NOT_ESTIMATED) for task, names in METRICS_BY_TASK.items()
 }
-"""Those of them that can be estimated before labels come: `roc_auc` as the metric `estimated_roc_auc`."""
+"""The ones that can be estimated before labels arrive: `roc_auc` as the metric `estimated_roc_auc`."""
 
 SEGMENT_DRIFTS = ("drift", "drift_low", "drift_p")
 """The statistics of columns, and of predictions, that a segment has."""
@@ -66,7 +66,7 @@ def list_statistics(scope: MetricScope) -> list[str]:
 
 
 def list_members(metric: MetricDefinition) -> list[str] | None:
-    """Return what may follow the dot of a metric, or None if that depends on the data."""
+    """Return the possible members of a metric after its dot, or None if they depend on the data."""
     if metric.member == "statistic":
         return [m.name for m in METRICS if m.scope == "store" and m.member == "column"]
     if metric.member == "performance":

@@ -1,4 +1,4 @@
-"""The definition of a metric: its range and direction, what follows its dot, and which model and columns it needs."""
+"""The definition of a metric: range, direction, member after the dot, and required model and columns."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ MEMBER_NAMES: dict[str, str] = {
     "statistic": "statistic",
     "performance": "performance metric",
 }
-"""What is called so in messages: the part after the dot."""
+"""The kind of the part after the dot, for messages."""
 MEMBER_SAMPLES = {"column": "<column>", "class": "<class>", "statistic": "psi", "performance": "roc_auc"}
 
 BINARY, MULTICLASS, REGRESSION = "binary_classification", "multiclass_classification", "regression"
@@ -73,5 +73,5 @@ class MetricDefinition:
     unit: Literal["seconds"] | None = None
 
     def exists_for(self, task: str | None) -> bool:
-        """Return whether a store has the metric whose model has this task; None: no model, "any": it is not known."""
+        """Return whether a store has the metric, given its model's task; None without a model, "any" if unknown."""
         return not self.tasks or task == "any" or task in self.tasks

@@ -8,5 +8,5 @@ DEFAULT_METRICS = ("data_drift", "drifted_columns")
 
 
 def list_displayed_metrics(declared: EvaluationStoreSpec) -> list[str]:
-    """Return the metrics that a store displays: those of `display:`, else the summary of drift."""
+    """Return the metrics that a store displays: those of `display:`, or the summary of drift."""
     return list(map(normalize_metric_name, declared.display.metrics)) or list(DEFAULT_METRICS)

@@ -1,4 +1,4 @@
-"""The metrics of Dataiku DSS, and what they are called here: for imports, and for who writes one of its names."""
+"""Maps metrics of Dataiku DSS to names here, for imports and for specs with DSS names."""
 
 import re
 
@@ -52,7 +52,7 @@ _SUFFIXES = {"_KS": "ks_p", "_Chi-square": "chi2_p", "_PSI": "psi"}
 
 
 def find_own_name(id_: str, scope: str) -> tuple[str, str | None] | None:
-    """Return the statistic and the column that a metric of DSS is called by here; None if there is none.
+    """Return the statistic and the column here for a metric of DSS; None if there is none.
 
     Parameters
     ----------

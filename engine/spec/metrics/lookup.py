@@ -1,4 +1,4 @@
-"""The entry of the catalogue that a metric name stands for."""
+"""Looks up metric names in the catalogue."""
 
 from dataclasses import replace
 
@@ -31,5 +31,5 @@ def find_metric_definition(name: MetricName, scope: MetricScope) -> MetricDefini
 
 
 def is_estimate(statistic: str) -> bool:
-    """Return whether a metric of the catalogue is one that a store has only with `estimates`."""
+    """Return whether a store has a metric of the catalogue only with `estimates`."""
     return statistic.startswith(("estimated_", "estimate_"))

@@ -1,4 +1,4 @@
-"""A dataset or a store, as far as it decides which metrics it has: a name in the spec is looked up for it."""
+"""Looks up metric names in a spec, given the properties of the dataset or store that has the metric."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -98,7 +98,7 @@ class MetricOwner:
         return found._replace(offset=min(len(text) - 1, found.offset + start))
 
     def _check_place(self, text: str, metric: MetricDefinition, *, in_segment: bool) -> Problem | None:
-        """Check that a metric exists where it is asked for: in segments, or of the whole batch."""
+        """Check that a metric exists at its place: in segments, or for the whole batch."""
         if self.scope == "store" and in_segment and metric.name not in SEGMENT_METRICS:
             message = f"{metric.name} is measured of the whole batch only"
             shown = ", ".join(_SEGMENT_METRICS_SHOWN)
@@ -150,7 +150,7 @@ class MetricOwner:
         return Problem(0, len(text), "metric-needs-task", message, f"for {self.task} there are {', '.join(existing)}")
 
     def _check_parts(self, text: str, metric: MetricDefinition) -> Problem | None:
-        """Check that the store has what else a metric needs: a challenger, estimates, or a search for segments."""
+        """Check the other requirements of a metric: a challenger, estimates, or a search for segments."""
         if metric.name == "found_segments" and self.segments is not None and not self.segments.found:
             message = "found_segments counts what a search finds, but this store does not search"
             help_ = "add find_segments: true to the store, or remove the metric"

@@ -1,4 +1,4 @@
-"""The metrics of performance: measured with labels, estimated before they come, and those of a challenger."""
+"""The metrics of performance: measured with labels, estimated without them, and those of a challenger."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -124,7 +124,7 @@ def define_challenger_metrics() -> Iterable[MetricDefinition]:
 
 
 NOT_ESTIMATED = ("r2", "explained_variance", "pearson")
-"""Performance metrics that no expected loss of the rows tells anything about."""
+"""Performance metrics that cannot be estimated from the expected loss of the rows."""
 
 
 def define_estimated_metrics() -> Iterable[MetricDefinition]:

@@ -1,4 +1,4 @@
-"""What to say of a metric name that the catalogue does not have: which name was probably meant, or which there are."""
+"""Explains unknown metric names: suggests the probable name, or lists the existing ones."""
 
 import re
 from collections.abc import Collection
@@ -50,7 +50,7 @@ METRIC_ALIASES = {
 def explain_unknown_metric(
     text: str, name: MetricName, scope: MetricScope, task: str | None, custom_metrics: Collection[str]
 ) -> Problem:
-    """Return the problem of a name whose statistic is not in the catalogue; for the arguments, see `MetricOwner`."""
+    """Return the problem of a name with an unknown statistic; for the arguments, see `MetricOwner`."""
     other: MetricScope = "store" if scope == "dataset" else "dataset"
     where = {"dataset": "a dataset", "store": "an evaluation store"}
     if (other, name.statistic) in METRICS_BY_NAME:
@@ -90,7 +90,7 @@ def explain_unknown_metric(
 
 
 def _find_member_without_dot(text: str, scope: MetricScope, task: str | None) -> MetricName | None:
-    """Return what `drift_income`, `psi age`, `ks[age]` or `income_drift` stand for; None for other texts."""
+    """Return the name meant by `drift_income`, `psi age`, `ks[age]` or `income_drift`; None for other texts."""
     statistics = sorted((m.name for m in METRICS if m.scope == scope and m.member), key=len, reverse=True)
     any_of = "|".join(map(re.escape, statistics))
     before = re.fullmatch(rf"({any_of})(?:[_\s:/-]+(?:of\s+)?(.+)|\[(.+)\]|\((.+)\))", text, re.DOTALL)

@@ -1,1 +1,1 @@
-"""From the files of a spec to a project: what is included, message files, and the checks of the whole."""
+"""Reads a project from the files of a spec: included files, message files, and checks of the whole."""

@@ -1,4 +1,4 @@
-"""Reading the files of a project: the spec, and the files that it includes, merged into one tree.
+"""Reads the files of a project: the spec and its included files, merged into one tree.
 
 The entries of a section of an included file are added to the same section of the project, and never merged with each
 other: a resource is declared completely in one file, and its paths are relative to that file's folder. Every node keeps
@@ -41,7 +41,7 @@ def read_released_files(path: Path, release: Path, findings: Findings) -> SpecFi
 
 
 def leads_inside(path: Path, folder: Path) -> bool:
-    """Tell whether a path, with all links followed, lies in a real folder."""
+    """Return whether a path, with all links resolved, is inside a real folder."""
     try:
         return path.resolve().is_relative_to(folder)
     except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
@@ -62,37 +62,11 @@ def _read_into(
     from the spec to the one that includes this one. `release` is the folder of a release, in which all must lie.
     """
     real = _make_absolute(path)
-    if real in chain:
-        names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
-        help_ = "remove one of these entries of include"
-        findings.error(
-            included_at or Position(str(path)), "include-cycle", f"these files include each other: {names}", help_
-        )
-        files.complete = False
-        return
-    if real in map(_make_absolute, files.paths):
+    if real not in chain and real in map(_make_absolute, files.paths):
         return  # two files may include a third, which is read once
-    if len(files.paths) >= MAX_FILES:
-        findings.error(included_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
-        files.complete = False
-        return
-    if release is not None and not leads_inside(path, release):
-        message = f"{path} is not part of the release {release}: a spec includes only files of its bundle"
-        findings.error(included_at or Position(str(path)), "reach", message, "pack the file into the bundle")
-        files.complete = False
-        return
-    # A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
-    reading = Findings()
-    source = read_source(path, reading)
-    if included_at and reading and reading[0].code == "file":
-        help_ = "a path in include starts from the folder of the file that names it"
-        findings.error(included_at, "include", f"{path}: {reading[0].message}", help_)
-        files.missing.append(path)
-        files.complete = False
-        return
-    findings += reading
-    files.paths.append(path)
-    files.digests.append(digest_texts(source.text if source else ""))
+    source = None
+    if _may_be_read(path, included_at or Position(str(path)), files, chain, findings, release):
+        source = _read_file(path, included_at, files, findings)
     if (
         source is not None
         and not chain
@@ -102,19 +76,9 @@ def _read_into(
     ):
         _read_released(path, source, files, findings)
         return
-    tree = parse_yaml(source, findings) if source else None
+    tree = _parse_spec(source, findings) if source else None
     if tree is None:
         files.complete = False
-        return
-    if not isinstance(tree, MapNode):
-        files.complete = False
-        what = "a list" if isinstance(tree, ListNode) else "a text"
-        findings.error(
-            tree.position,
-            "wrong-value",
-            f"a spec must be a mapping of keys to values, found {what}",
-            "start with: version: 1",
-        )
         return
     if not chain:
         files.root.position = tree.position
@@ -132,8 +96,56 @@ def _read_into(
         _read_into(path.parent / item.text, item.position, files, (*chain, real), findings, release)
 
 
+def _may_be_read(
+    path: Path, at: Position, files: SpecFiles, chain: tuple[Path, ...], findings: Findings, release: Path | None
+) -> bool:
+    """Check that a file does not include itself, is not one too many, and is part of the release."""
+    real = _make_absolute(path)
+    if real in chain:
+        names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
+        message, help_ = f"these files include each other: {names}", "remove one of these entries of include"
+        findings.error(at, "include-cycle", message, help_)
+    elif len(files.paths) >= MAX_FILES:
+        findings.error(at, "include", f"a project may have at most {MAX_FILES} files")
+    elif release is not None and not leads_inside(path, release):
+        message = f"{path} is not part of the release {release}: a spec includes only files of its bundle"
+        findings.error(at, "reach", message, "pack the file into the bundle")
+    else:
+        return True
+    return False
+
+
+def _read_file(path: Path, included_at: Position | None, files: SpecFiles, findings: Findings) -> Source | None:
+    """Return the source of a file; None if it cannot be read.
+
+    A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
+    """
+    reading = Findings()
+    source = read_source(path, reading)
+    if included_at and reading and reading[0].code == "file":
+        help_ = "a path in include starts from the folder of the file that names it"
+        findings.error(included_at, "include", f"{path}: {reading[0].message}", help_)
+        files.missing.append(path)
+        return None
+    findings += reading
+    files.paths.append(path)
+    files.digests.append(digest_texts(source.text if source else ""))
+    return source
+
+
+def _parse_spec(source: Source, findings: Findings) -> MapNode | None:
+    """Return the tree of a file of a spec; None if it is not YAML or not a mapping."""
+    tree = parse_yaml(source, findings)
+    if tree is None or isinstance(tree, MapNode):
+        return tree
+    what = "a list" if isinstance(tree, ListNode) else "a text"
+    message = f"a spec must be a mapping of keys to values, found {what}"
+    findings.error(tree.position, "wrong-value", message, "start with: version: 1")
+    return None
+
+
 def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findings) -> None:
-    """Read the spec that the revision in a file has released, and put in place what the revision replaces."""
+    """Read the released spec of the revision in a file, and apply the replacements of the revision."""
     found = parse_revision(source, findings)
     if found is None:
         files.complete = False
@@ -150,7 +162,7 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
 
 
 def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
-    """Let what node.yaml gives take the place of what the spec and its settings declare."""
+    """Replace declarations of the spec and its settings by those of node.yaml."""
     from engine.spec.reading.node_file import load_node  # only a release on a node has one
 
     try:
@@ -171,13 +183,13 @@ def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, 
 
 
 def _place_server(root: MapNode, address: str, at: Position) -> None:
-    """Let links in messages begin with an address, whatever the bundle says."""
+    """Set the address of links in messages, whatever the bundle declares."""
     url = MapEntry(ScalarNode(at, "url", "url"), ScalarNode(at, address, address, '"'))
     root.entries["server"] = MapEntry(ScalarNode(at, "server", "server"), MapNode(at, {"url": url}))
 
 
 def _place_data(files: SpecFiles, revision: Revision) -> None:
-    """Let the paths of data that are not part of the release start in the home of the deployment."""
+    """Make paths of data outside the release relative to the home of the deployment."""
     for section in ("connections", "datasets"):
         declared = files.root.get(section)
         for name, entry in declared.entries.items() if isinstance(declared, MapNode) else ():

@@ -1,7 +1,7 @@
-"""Messages that are kept in files beside the spec: the text takes the place of `message_file:` in the tree.
+"""Reads messages from files: their text replaces `message_file:` in the tree.
 
-Later passes read it like a message that is written in the spec, so that an unknown name is reported at its place in the
-file. The path starts from the folder of the file that declares the scenario, as that of an included file does.
+Later passes treat it like a message in the spec, so that an unknown name is reported at its place in the file. The path
+is relative to the folder of the file that declares the scenario.
 """
 
 from engine.digests import digest_texts

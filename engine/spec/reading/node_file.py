@@ -1,8 +1,8 @@
-"""Loading node.yaml, the file of an automation node, with the findings of a spec.
+"""Loads node.yaml, the file of an automation node, and reports findings like those of a spec.
 
-It is a document of its own and not a section of a spec: whoever writes specs must not decide what a node gives away.
-So it has no `include:`, and no variables or environment variables are filled into its texts; `variables:` and
-`environment:` are for the bundles. What it gives is checked as the same sections of a spec are.
+It is a separate document and not a section of a spec, since authors of specs must not decide what a node provides. So
+it has no `include:`, and no variables or environment variables are filled into its texts; `variables:` and
+`environment:` are for the bundles. The provided resources are checked like the same sections of a spec.
 """
 
 import re
@@ -46,7 +46,7 @@ RULES = (
     channels.check_channels,
     references.check_secret_references,
 )
-"""The rules of a spec that hold for what a node gives."""
+"""The rules of a spec that apply to resources of a node."""
 
 ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - what listens there is reached by any address of the machine
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -54,7 +54,7 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """What was read from the file of a node.
+    """The content of a node's file.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class NodeSpec:
 
     @property
     def address(self) -> str | None:
-        """The address that links to the node begin with: its `url`, or where it listens; None if nobody knows it."""
+        """The address for links to the node: its `url`, or its listen address; None if unknown."""
         if self.resources.url is not None:
             return self.resources.url
         host, port = parse_listen_address(self.resources.listen)
@@ -102,7 +102,7 @@ class NodeSpec:
         return Path(normpath(self.folder / path))
 
     def list_given(self, deployment: str) -> tuple[GivenResources, ...]:
-        """Return what is given to a deployment: to all, and to it alone, which wins."""
+        """Return the resources for a deployment: those for all, and those for it alone, which take precedence."""
         own = self.resources.deployments.get(deployment)
         return (self.resources,) if own is None else (self.resources, own)
 
@@ -111,20 +111,20 @@ class NodeSpec:
         return find_position(self._root, path)
 
     def find_node(self, *path: str | int) -> YamlNode | None:
-        """Return what the file says at a path, as it is written; None if it says nothing there."""
+        """Return the unresolved value at a path of the file; None if there is none."""
         return node_at(self._root, path)
 
     def written_data(self, *path: str | int) -> Any:
-        """Return what the file says at a path as plain data, with its references; None if it says nothing there.
+        """Return the value at a path of the file as plain data, with its references; None if there is none.
 
-        This is what takes the place of parts of a bundle's spec, in which references are filled in and `$${` is `${`.
+        It replaces parts of a bundle's spec, in which references are filled in and `$${` becomes `${`.
         """
         node = node_at(self._root, path)
         return None if node is None else plain_value(node)
 
 
 class _NodeValidator(SpecValidator):
-    """Validates the file of a node, in which nothing but secrets can be referred to."""
+    """Validates the file of a node, in which only secrets can be referenced."""
 
     resolved_section = ""
 
@@ -196,14 +196,14 @@ def _is_node_mapping(root: YamlNode, source: Source, findings: Findings) -> bool
 
 
 def _list_given(node: NodeResource) -> Iterator[tuple[GivenResources, SpecPath]]:
-    """Yield what is given to all, and to single deployments, with its place in the file."""
+    """Yield the resources for all and for single deployments, with their places in the file."""
     yield node, ()
     for name, given in node.deployments.items():
         yield given, ("deployments", name)
 
 
 def _check_given(given: GivenResources, place: SpecPath, whole: Draft, findings: Findings) -> None:
-    """Check what is given at a place as the same sections of a spec; secrets for all count for each deployment too."""
+    """Check the resources at a place like the same sections of a spec; secrets for all apply to each deployment."""
     root = node_at(whole.files.root, place)
     if not isinstance(root, MapNode):
         return
@@ -280,7 +280,7 @@ def _check_source(name: str, source: DeployedSecret, place: SpecPath, draft: Dra
 
 
 def _check_address(node: NodeResource, draft: Draft, findings: Findings) -> None:
-    """Check where the node listens, and that nobody on the way can read the tokens."""
+    """Check the listen address of the node, and that tokens are encrypted in transit."""
     if node.url is not None and not resources.is_url(node.url, ("http", "https")):
         message = f'"{node.url[:60]}" is not the address of a server'
         findings.error(draft.value_position("url"), "url", message, "write http://host:port or https://host")
@@ -302,7 +302,7 @@ def _check_address(node: NodeResource, draft: Draft, findings: Findings) -> None
 
 
 def _check_named_files(node: NodeResource, draft: Draft, findings: Findings) -> None:
-    """Check that the files of the certificate and of trusted keys are there, and that enough keys are trusted."""
+    """Check that the files of the certificate and of trusted keys exist, and that enough keys are trusted."""
     files: dict[SpecPath, str] = {}
     if node.tls is not None:
         files |= {("tls", "certificate"): node.tls.certificate, ("tls", "key"): node.tls.key}

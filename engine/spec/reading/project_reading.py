@@ -27,7 +27,7 @@ from engine.spec.yaml.yaml_tree import MapNode, ScalarNode, position_at, walk_va
 
 
 class ReadProject(NamedTuple):
-    """What was read: the files, the resources with variables filled in, the variables, the moment, the warnings."""
+    """The result of reading a spec: files, resources with variables filled in, variables, moment, warnings."""
 
     files: SpecFiles
     resources: ProjectResource
@@ -80,7 +80,7 @@ def resolve_variables(
     moment: Mapping[str, Value],
     findings: Findings,
 ) -> VariableResolver:
-    """Return the variables of a spec with their values; problems of them are reported."""
+    """Return the variables of a spec with their values, and report problems."""
     declared = files.root.get("variables")
     found = declared if isinstance(declared, MapNode) else None
     if files.confinement is None:
@@ -90,7 +90,7 @@ def resolve_variables(
 
 
 def list_spec_files(path: Path) -> list[Path]:
-    """Return the files that a spec, valid or not, is read from, with those that it names and that cannot be read."""
+    """Return the files of a spec, valid or not, including unreadable ones."""
     findings = Findings()
     with suppress(TooManyFindings):
         files = read_files(path, findings)
@@ -100,7 +100,7 @@ def list_spec_files(path: Path) -> list[Path]:
 
 
 def _note_moment(moment: datetime, root: MapNode) -> None:
-    """Note the day, on which all names of a moment depend but `as_of_time`."""
+    """Record the day, on which all names of a moment except `as_of_time` depend."""
     note_day(str(moment.tzinfo), moment.date())
     if any("as_of_time" in node.text for _, node in walk_values((), root)):
         note_unknown()

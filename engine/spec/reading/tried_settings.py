@@ -1,6 +1,6 @@
-"""Settings of checks that somebody tries: they take the place of those in the tree of a spec, for one reading of it.
+"""Tried settings of checks, which replace those in the tree of a spec for one reading.
 
-The tree is then validated as any other, so a tried setting may be whatever a written one may be, and no more.
+The tree is then validated as usual, so tried settings have the same constraints as written ones.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,14 +15,14 @@ from engine.spec.yaml.source import Source
 from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, node_at, parse_yaml
 
 TriedSettings = Mapping[str, Mapping[str, str]]
-"""By check and key, such as soft_max or except.drift.amount.soft_max, the value as YAML text."""
+"""The values as YAML text, by check and key, such as soft_max or except.drift.amount.soft_max."""
 
 _NOT_BOUNDS = {"kind", "active", "metric", "segment", "function", "arguments"}
-"""Keys that say what is measured: with another one it would be another check."""
+"""Keys that define the measurement: with another value it would be another check."""
 
 
 def parse_tried_setting(text: str, checks: Collection[str]) -> tuple[str, str, Any]:
-    """Return check, key and value of `CHECK.KEY=VALUE`; the name of the check may hold dots and `=` itself.
+    """Return check, key and value of `CHECK.KEY=VALUE`; the name of the check may contain dots and `=`.
 
     Raises
     ------

@@ -87,10 +87,10 @@ CHANNEL_KINDS: dict[str, type[Resource]] = {
     "dataset": DatasetChannel,
 }
 ServerChannel = MailChannel | AppriseChannel | WebhookChannel
-"""The kinds that have a URL, and a fallback for want of a secret."""
+"""The kinds that have a URL, and a fallback if a secret is missing."""
 
 
 def list_secret_texts(channel: ServerChannel) -> Mapping[tuple[str, ...], str]:
-    """Return the texts of a channel that may hold secrets, by their place in it."""
+    """Return the texts of a channel that may contain secrets, by their place in it."""
     headers = channel.headers if isinstance(channel, WebhookChannel) else {}
     return {("url",): channel.url, **{("headers", name): text for name, text in headers.items()}}

@@ -29,7 +29,7 @@ class MeanOfLast(Resource):
 
 
 class RangeBound(NamedTuple):
-    """One bound of a range: its key, its value (durations in seconds), its side, and the outcome of what is beyond."""
+    """One bound of a range: its key, its value (durations in seconds), its side, and the outcome beyond it."""
 
     key: str
     value: float
@@ -38,7 +38,7 @@ class RangeBound(NamedTuple):
 
     @property
     def side(self) -> str:
-        """Where a value is that breaks it: `below soft_min`."""
+        """The side of violating values as text: `below soft_min`."""
         return f"{'below' if self.is_lower else 'above'} {self.key}"
 
     def is_broken_by(self, value: float) -> bool:
@@ -56,7 +56,7 @@ class Range(Resource):
 
     @property
     def bounds(self) -> tuple[RangeBound, ...]:
-        """The bounds that are given, in the order that their values must have; durations in seconds."""
+        """The declared bounds, in the required order of their values; durations in seconds."""
         return build_bounds({key: getattr(self, key) for key in BOUND_MEANINGS})
 
 
@@ -66,11 +66,11 @@ BOUND_MEANINGS = {
     "soft_max": (False, CheckOutcome.WARNING),
     "max": (False, CheckOutcome.ERROR),
 }
-"""For each key of a range, in ascending order: whether it is a lower bound, and the outcome of what is beyond."""
+"""For each key of a range, in ascending order: whether it is a lower bound, and the outcome of values beyond it."""
 
 
 def build_bounds(values: Mapping[str, Any]) -> tuple[RangeBound, ...]:
-    """Return the bounds that a mapping gives by their keys, in ascending order; other keys are passed over."""
+    """Return the bounds in a mapping, in ascending order; other keys are ignored."""
     return tuple(
         RangeBound(key, value.total_seconds() if isinstance(value, timedelta) else value, *meaning)
         for key, meaning in BOUND_MEANINGS.items()
@@ -121,7 +121,7 @@ class RangeCheck(Range):
 
 
 FEWEST_TYPICAL_VALUES = 8
-"""With fewer values quartiles say too little: with eight, a new one is beyond 1.5 interquartile ranges 1 time in 11."""
+"""Fewest values for quartiles: with eight, a new value is beyond 1.5 interquartile ranges 1 time in 11."""
 
 
 class TypicalCheck(Resource):
@@ -215,7 +215,7 @@ def describe_inactive_checks(checks: Mapping[str, Check]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PastWindow:
-    """How far checks look back from a value: at a number of earlier ones, and at all that are no older than a time."""
+    """The window of earlier values for checks: a number of values, and all values up to an age."""
 
     count: int = 0
     age: timedelta = timedelta(0)
@@ -224,12 +224,12 @@ class PastWindow:
         return self.count > 0 or self.age > timedelta(0)
 
     def includes(self, place: int, age: timedelta) -> bool:
-        """Return whether an earlier value is in it: `place` is 0 for the latest one, `age` how much older it is."""
+        """Return whether an earlier value is in the window: `place` is 0 for the latest one, `age` is its age."""
         return place < self.count or (self.age > timedelta(0) and age <= self.age)
 
 
 def find_past_window(checks: Iterable[Check]) -> PastWindow:
-    """Return how far back checks look, at most."""
+    """Return the longest look back of checks."""
     count, age = 0, timedelta(0)
     for check in checks:
         if isinstance(check, TypicalCheck) and check.within is not None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from engine.spec.resources.resource import DataPlace, Resource, SecretText
 
 COLLECT_ROWS = 5_000_000
-"""The largest number of rows of Spark that are read into this machine, unless a connection says another."""
+"""Most rows of Spark that are read into this machine, unless a connection sets another limit."""
 
 
 class FileConnection(Resource):
@@ -110,7 +110,7 @@ class SparkConnection(Resource):
 
 
 FilesConnection = FileConnection | S3Connection
-"""The kinds that hold files."""
+"""The kinds that contain files."""
 
 Connection = Annotated[
     FileConnection | PostgresqlConnection | DuckdbConnection | S3Connection | SparkConnection,

@@ -27,7 +27,7 @@ ALGORITHMS: dict[Algorithm, tuple[Task, ...]] = {
     "ridge": ("regression",),
     "decision_tree": (*_CLASSIFICATION, "regression"),
 }
-"""The tasks that each algorithm can learn. (Ridge classifies too, but gives no probabilities.)"""
+"""The tasks of each algorithm. (Ridge classifies too, but without probabilities.)"""
 
 
 _THRESHOLD = (

@@ -15,7 +15,7 @@ from engine.spec.resources.deployments import DeployedSecret, StateRows, Trusted
 from engine.spec.resources.resource import Duration, Resource, Scalar
 
 LONGEST_RUN = timedelta(hours=24)
-"""The longest time that a run may take on a node whose file does not say it."""
+"""The default limit of a run's time on a node."""
 
 
 class NodeTls(Resource):

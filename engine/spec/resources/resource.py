@@ -1,11 +1,11 @@
-"""What the resources of the language are built from: the frozen base model, and markers for special texts.
+"""The base of the resources of the language: the frozen base model, and markers for special texts.
 
 The type of a field decides how its text is read. A plain `str` has its variables filled in when the project is read. A
 `SecretText` may also hold `${secret.name}` and is filled in only when it is used. A `Message`, `Condition`, `Sql`,
 `Statement` or `RowCondition` keeps its text as written: the values of a message are known only during a run, a
 condition names variables directly, and a variable in SQL becomes a literal. A `FireValue` of a trigger is kept until
 the trigger starts a run. `Ref("datasets")` marks the name of a resource in that section, so that one pass can check
-them all. `Opens` marks the path of what the engine opens.
+them all. `Opens` marks a path that the engine opens.
 """
 
 from collections.abc import Set
@@ -26,7 +26,7 @@ class Resource(BaseModel):
 
 
 def facts_of(resource: Resource, keys: Set[str] | None = None) -> dict[str, Any]:
-    """Return the settings of a resource, JSON-ready, for a fingerprint: those of `keys` (or all) that are not defaults.
+    """Return the settings of a resource as JSON data for a fingerprint: those of `keys` (or all) that are not defaults.
 
     So a new key in a later version of the language changes no existing fingerprint. When a default is changed, the
     version of the computation that it belongs to must be raised. `kind` is always included, because resources of
@@ -38,7 +38,7 @@ def facts_of(resource: Resource, keys: Set[str] | None = None) -> dict[str, Any]
 
 
 def _dump_resource(resource: Resource, keys: Set[str]) -> dict[str, Any]:
-    """Return what `model_dump` without defaults does; building its serializers takes longer than all facts of a run."""
+    """Return the same as `model_dump` without defaults, whose serializers are slow to build."""
     return {
         key: _dump_value(value)
         for key, field in type(resource).model_fields.items()
@@ -57,7 +57,7 @@ def _dump_value(value: Any) -> Any:
 
 
 def default_of(resource: Resource, key: str) -> Any:
-    """Return the default of a key, in the form that `facts_of` gives it; None if it has no default."""
+    """Return the default of a key, in the form of `facts_of`; None if it has no default."""
     field = type(resource).model_fields.get(key)
     if field is None or field.is_required():
         return None
@@ -86,7 +86,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Opens:
-    """Marks the path of what the engine opens. On a node it must not lead out of what a deployment may reach.
+    """Marks a path that the engine opens. On a node it must stay within the reach of the deployment.
 
     `places` is for a folder or a database whose content is read and written.
     """

@@ -1,1 +1,1 @@
-"""Deployed revisions of a spec: the file of a revision, and what it may reach on a node."""
+"""Deployed revisions of a spec: the file of a revision, and its confinement on a node."""

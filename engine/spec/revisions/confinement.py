@@ -1,10 +1,10 @@
-"""What a deployment on an automation node may reach: its release, its home, and what node.yaml gives to it.
+"""The confinement of a deployment on an automation node to its release, its home, and resources in node.yaml.
 
-A bundle and the settings of whoever deploys it are texts of others. They know names; what stands behind a name is the
-node's, and is read from node.yaml each time when a revision is loaded. So nothing of a bundle decides which variable of
-the environment or which file a secret is read from, and no path of it leads out of the folders of its deployment.
+A bundle and the settings of its deployment are untrusted. They contain names; the node defines the resources behind
+them, read from node.yaml whenever a revision is loaded. So a bundle cannot choose the environment variable or the file
+of a secret, and its paths cannot leave the folders of its deployment.
 
-A file that is opened is checked where it really is, after all links: the text of a path alone says nothing.
+An opened file is checked at its real place, after resolving links, since the text of a path is not enough.
 """
 
 import os
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.spec.resources.node import GivenResources
 
 REPLACED_RESOURCES = ("connections", "channels")
-"""The sections of which a node, or the settings of a deployment, replace whole resources."""
+"""The sections in which a node, or the settings of a deployment, replaces whole resources."""
 
 PASSED_VARIABLES = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
@@ -38,36 +38,36 @@ PASSED_VARIABLES = (
     *("POLARS_ROW_GROUP_PREFETCH_SIZE", "POLARS_PARQUET_DECODE_TARGET_VALUES_PER_THREAD", "_RJEM_MALLOC_CONF"),
     "OPENBLAS_THREAD_TIMEOUT",
 )
-"""The variables of the node's environment that every process of a deployment gets: they say how programs run."""
+"""The variables of the node's environment that every process of a deployment gets to run programs."""
 
 PASSED_PREFIXES = ("LC_",)
 
 CLOSED_VARIABLES = {"PGPASSFILE": os.devnull, "PGSERVICEFILE": os.devnull, "NETRC": os.devnull}
-"""Where libraries would look in the home of the node's user for logins that nobody has given to the deployment."""
+"""The variables that keep libraries from reading logins in the home of the node's user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What one deployment may reach on its node, as node.yaml says it now.
+    """The confinement of one deployment on its node, from the current node.yaml.
 
     Attributes
     ----------
     node_file
         Path of node.yaml.
     release, home
-        The real folders of the deployment: what it reads, and what it also writes.
+        The real folders of the deployment: the one that it reads, and the one that it also writes.
     folders
-        The real folders that node.yaml lists, or names in a connection that it gives.
+        The real folders that node.yaml lists, or names in its connections.
     node_folder
         The real folder of the node.
     withheld
         Real folders and files of the node itself: never part of `folders`, whatever these are.
     variables, environment, secrets
-        What is given under the names that the bundle uses.
+        The values provided for the names in the bundle.
     given
-        The connections and channels that are declared by node.yaml, as (section, name).
+        The connections and channels declared in node.yaml, as (section, name).
     of_settings
-        Those that the settings of the deployment declare.
+        Those declared in the settings of the deployment.
     allow_code, signers
         Whether code runs without a signature; the trusted keys that have signed the bundle.
     longest_run
@@ -90,7 +90,7 @@ class Confinement:
     longest_run: timedelta
 
     def find_path_refusal(self, path: Path, *, writes: bool = False) -> str:
-        """Return why a path must not be opened, and what to do; empty if it may be."""
+        """Return why a path must not be opened, and the remedy; empty if it may be."""
         try:
             real = _resolve_path(path)
         except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
@@ -98,7 +98,7 @@ class Confinement:
         if real.is_relative_to(self.home) or (real.is_relative_to(self.release) and not writes):
             return ""
         withheld = any(real.is_relative_to(one) for one in self.withheld)
-        # A folder around that of the node does not give what is in the node's.
+        # A folder that contains the node's folder does not give access to it.
         of_node = real.is_relative_to(self.node_folder)
         folders = [one for one in self.folders if not (of_node and self.node_folder.is_relative_to(one))]
         if not withheld and any(real.is_relative_to(folder) for folder in folders):
@@ -112,12 +112,12 @@ class Confinement:
         )
 
     def find_code_refusal(self, *, of_settings: bool = False) -> str:
-        """Return why code does not run on the node, and what to do; empty if it does.
+        """Return why code may not run on the node, and the remedy; empty if it may.
 
         Parameters
         ----------
         of_settings
-            Whether the code comes with the settings of the deployment, which no signature of a bundle covers.
+            Whether the code is part of the deployment's settings, which signatures of bundles do not cover.
         """
         if self.allow_code or (self.signers and not of_settings):
             return ""
@@ -129,7 +129,7 @@ class Confinement:
         )
 
     def read_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return what `${env.NAME}` stands for, by NAME."""
+        """Return the values of `${env.NAME}`, by NAME."""
         return {name: environ[variable] for name, variable in self.environment.items() if variable in environ}
 
     def select_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -138,7 +138,7 @@ class Confinement:
 
 
 def select_variables(given: "Confinement | GivenResources", environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an environment that a deployment gets: how programs run, and what it is given."""
+    """Return the environment variables of a deployment: those to run programs, and provided ones."""
     named = {*given.environment.values(), *(one.env for one in given.secrets.values() if one.env)}
     passed = {
         name: value
@@ -156,12 +156,12 @@ def _resolve_path(path: Path) -> Path:
 
 
 def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home: Path) -> Confinement:
-    """Return what a revision may reach.
+    """Return the confinement of a revision.
 
     Parameters
     ----------
     release, home
-        The folder of the release, and that of what the deployment writes.
+        The folder of the release, and the folder that the deployment writes.
     """
     from engine.spec.resources.node import LONGEST_RUN
 
@@ -194,7 +194,7 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
 
 
 def merge_given(node: "NodeSpec", deployment: str) -> "GivenResources":
-    """Return what is given to a deployment: what is its own wins over what is given to all."""
+    """Return the resources for a deployment: its own take precedence over those for all."""
     from engine.spec.resources.node import GivenResources
 
     levels = node.list_given(deployment)
@@ -204,7 +204,7 @@ def merge_given(node: "NodeSpec", deployment: str) -> "GivenResources":
 
 
 def find_given_state(node: "NodeSpec", deployment: str) -> StateRows | None:
-    """Return where the rows of the state of a deployment are; None if they are in its folder."""
+    """Return the place of the state's rows of a deployment; None if they are in its folder."""
     return next((one.state for one in reversed(node.list_given(deployment)) if one.state is not None), None)
 
 
@@ -226,7 +226,7 @@ def _locate_key(node: "NodeSpec", name: str) -> Path | None:
 
 
 def _is_trusted(node: "NodeSpec", name: str, digest: str) -> bool:
-    """Tell whether a key that has signed a bundle is trusted still: it may have been withdrawn or exchanged since."""
+    """Return whether a key that signed a bundle is still trusted: it may have been withdrawn or replaced since."""
     declared = node.resources.trusted_keys.get(name)
     if isinstance(declared, TrustedKeyFile) and declared.not_after and declared.not_after < datetime.now(UTC).date():
         return False
@@ -238,15 +238,15 @@ def _is_trusted(node: "NodeSpec", name: str, digest: str) -> bool:
 
 
 def _find_entries(node: "NodeSpec", deployment: str, section: str) -> dict[str, MapEntry]:
-    """Return what a section gives to a deployment, as it is written."""
+    """Return the unresolved resources of a section for a deployment."""
     levels = (node.find_node(section), node.find_node("deployments", deployment, section))
     return {name: entry for one in levels if isinstance(one, MapNode) for name, entry in one.entries.items()}
 
 
 def select_given(node: "NodeSpec", deployment: str, root: MapNode) -> MapNode:
-    """Return, by section, what node.yaml puts in the place of resources that a spec declares.
+    """Return the resources of node.yaml that replace declared ones of a spec, by section.
 
-    A secret is among them only if it is needed by what node.yaml gives, and the spec does not declare it.
+    They include a secret only if a resource of node.yaml needs it and the spec does not declare it.
     """
     at = Position(str(node.path))
     replaced = MapNode(at)
@@ -275,7 +275,7 @@ def select_given(node: "NodeSpec", deployment: str, root: MapNode) -> MapNode:
 
 
 def _place_state(node: "NodeSpec", deployment: str, replaced: MapNode, at: Position) -> None:
-    """Let the rows of the state be where the node keeps them, if it says so."""
+    """Set the place of the state's rows to that of the node, if it declares one."""
     state = find_given_state(node, deployment)
     if state is None:
         return

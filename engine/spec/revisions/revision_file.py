@@ -1,7 +1,7 @@
-"""The file of a deployed revision: a released spec, and what its deployment has put in the place of parts of it.
+"""The file of a deployed revision: a released spec, and the replacements of its deployment.
 
-Every command takes this file where it takes a spec. `engine deploy` writes it, as JSON, which is YAML too. What is read
-comes from the release, a folder that nothing writes to; what is written goes to the home of the deployment.
+Every command accepts this file as a spec. `engine deploy` writes it as JSON, which is YAML too. Inputs are read from
+the release, a folder that is never written; output is written to the home of the deployment.
 """
 
 import json
@@ -20,7 +20,7 @@ from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, 
 REVISIONS_FOLDER = "revisions"
 RELEASES_FOLDER = "releases"
 STATE_CONNECTION = "state of the deployment"
-"""The connection to the rows of the state: no connection of a bundle, which must not choose them, nor read them."""
+"""The connection to the rows of the state, which a bundle can neither choose nor read."""
 
 _KEY = "revision_of"
 _START = f'{{\n  "{_KEY}"'
@@ -33,26 +33,26 @@ class Revision:
     Attributes
     ----------
     deployment, number
-        The name of the deployment, and which of its revisions this is, from 1.
+        The name of the deployment, and the number of the revision, from 1.
     bundle, bundle_name
-        The id of the bundle that was released, and the name by which it was deployed.
+        The id of the released bundle, and the name with which it was deployed.
     spec
         Path of the released spec.
     home
-        Folder for what is written, and for data that are not part of the release.
+        Folder for output, and for data that are not part of the release.
     included
         Names of the datasets whose files are part of the release.
     frozen
-        By digest of such a file that holds the rows of a function, a query or a table: the fingerprint of these rows.
+        Fingerprints of the rows of a function, a query or a table, by digest of the included file with these rows.
     replaced
-        By section and name, resources that take the place of those of the spec: complete declarations. Under
-        `variables` they are values. A section without names, such as `state` or `server`, is replaced completely.
+        Resources that replace those of the spec, by section and name: complete declarations. Under `variables` they are
+        values. A section without names, such as `state` or `server`, is replaced completely.
     active
-        By name of a scenario, whether triggers start it; those that are left out are as the spec says.
+        Whether triggers start a scenario, by its name; for other scenarios the spec decides.
     node
-        Path of the node.yaml by which the deployment is confined (`confinement.py`); empty on no node.
+        Path of the node.yaml that confines the deployment (`confinement.py`); empty without a node.
     signers
-        By name of a key of the node that has signed the bundle: the digest of the key's file.
+        Digests of the files of the node's keys that signed the bundle, by name of the key.
     """
 
     deployment: str
@@ -70,7 +70,7 @@ class Revision:
 
     @property
     def release(self) -> str:
-        """The bundle as rows of the state name it: its name and its id."""
+        """The name and the id of the bundle, as in rows of the state."""
         return f"{self.bundle_name} {self.bundle}" if self.bundle_name != self.bundle else self.bundle
 
     def to_text(self) -> str:
@@ -79,9 +79,9 @@ class Revision:
 
 
 def follow_link(path: Path) -> Path:
-    """Return the file of the revision that a link to the present one leads to; any other path as it is.
+    """Return the file of the revision behind a link to the active one; return any other path unchanged.
 
-    A run and the processes that it starts must stay with one revision, while the link may be moved to another.
+    A run and its processes must stay with one revision, while the link may change to another.
     """
     linked = look_again("link", str(path)) is not None
     note_fact("link", str(path), b"" if linked else None)
@@ -97,7 +97,7 @@ def is_revision_text(text: str) -> bool:
 
 
 def find_node_path(path: Path) -> Path | None:
-    """Return the node.yaml by which the revision of a file is confined; None if it is by none.
+    """Return the node.yaml that confines the revision in a file; None if there is none.
 
     Raises
     ------
@@ -113,8 +113,8 @@ def find_node_path(path: Path) -> Path | None:
 
 
 def parse_revision(source: Source, findings: Findings) -> tuple[Revision, MapNode] | None:
-    """Return the revision in a file, and the tree of what it replaces; None, with a finding, if the file is damaged."""
-    note_unknown()  # what a deployment and its node add
+    """Return the revision in a file, and the tree of its replacements; None, with a finding, if it is damaged."""
+    note_unknown()  # inputs from a deployment and its node
     try:
         keys = json.loads(source.text)[_KEY]
         revision = Revision(**{**keys, "included": tuple(keys["included"])})
@@ -130,7 +130,7 @@ def parse_revision(source: Source, findings: Findings) -> tuple[Revision, MapNod
 
 
 def replace_resources(root: MapNode, replaced: MapNode, active: Mapping[str, bool]) -> None:
-    """Put resources of a revision in the place of those in the tree of its spec."""
+    """Replace resources in the tree of a spec by those of a revision."""
     for section, entry in replaced.entries.items():
         present = root.get(section)
         if not isinstance(present, MapNode) or section in ("state", "server"):
@@ -149,7 +149,7 @@ def replace_resources(root: MapNode, replaced: MapNode, active: Mapping[str, boo
 
 
 def _leave_replaced_places(root: MapNode, replaced: MapNode) -> None:
-    """Keep no rows in a connection that the deployment has replaced: the data there are its own, to be read only."""
+    """Keep no rows in a replaced connection of the deployment, whose data must only be read."""
     connections, datasets = replaced.get("connections"), root.get("datasets")
     if not isinstance(connections, MapNode) or not isinstance(datasets, MapNode):
         return

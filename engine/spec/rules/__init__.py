@@ -1,8 +1,8 @@
 """The rules of a spec beyond the shape of its parts: passes over the draft of a project.
 
 Each pass checks one subject in the whole project; it collects findings and never raises. The passes also run if the
-shape has errors, on the parts that are legal: after a typing error in one key, a step that does not exist is reported
-all the same. The search for unused variables comes last, because the other passes mark the variables that they find.
+shape has errors, on the valid parts: despite a typing error in one key, a step that does not exist is reported. The
+search for unused variables is last, because the other passes mark the variables that they find.
 """
 
 from collections.abc import Callable

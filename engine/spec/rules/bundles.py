@@ -13,7 +13,7 @@ _LIKE_AN_ID = re.compile(r"[0-9a-f]{8,64}")
 
 
 def check_bundles(draft: Draft, findings: Findings) -> None:
-    """Check the names of bundles, and that what they include can be packed and stands there once."""
+    """Check the names of bundles, and that their parts can be packed and are listed once."""
     for name, bundle in draft.spec.bundles.items():
         if _LIKE_AN_ID.fullmatch(name):
             message = f"{quote_value(name)} could be the id of a bundle"
@@ -54,7 +54,7 @@ def check_registry(draft: Draft, findings: Findings) -> None:
 
 
 def _check_files(draft: Draft, findings: Findings, name: str, files: Sequence[str]) -> None:
-    """Check that the paths lie in the folder of the spec: a bundle holds no others."""
+    """Check that the paths are in the folder of the spec: a bundle cannot contain others."""
     folder = draft.folder_of("bundles", name)
     for place, path in enumerate(files):
         at = draft.value_position("bundles", name, "include", "files", place)

@@ -1,4 +1,4 @@
-"""Rules of channels and messages: their URLs and addresses, and what only mail has."""
+"""Rules of channels and messages: their URLs and addresses, and the keys of mail."""
 
 import re
 
@@ -115,7 +115,7 @@ def check_receivers(draft: Draft, findings: Findings) -> None:
 
 
 def _check_addresses(draft: Draft, findings: Findings, content: MessageContent, path: SpecPath) -> None:
-    """Check that each address is one mail address, and that nobody would get the same message twice."""
+    """Check that each address is one mail address and is listed once."""
     seen: set[str] = set()
     for key, addresses in (("to", content.to), ("cc", content.cc), ("bcc", content.bcc)):
         for j, address in enumerate(addresses):

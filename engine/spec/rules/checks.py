@@ -73,7 +73,7 @@ def _check_bounds(draft: Draft, findings: Findings, bounds: Range, path: SpecPat
             findings.error(
                 draft.value_position(*path, name), "bound", message, f"leave {name} out if there is no bound"
             )
-    # The bounds that are given must be in order; it is enough to compare neighbours.
+    # The declared bounds must be in order; it is enough to compare neighbours.
     for (lower, low, *_), (upper, high, *_) in pairwise(given):
         if low > high:
             at = draft.value_position(*path, upper)
@@ -150,7 +150,7 @@ def _check_durations(draft: Draft, findings: Findings, check: RangeCheck, path: 
 
 
 def _check_certain(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
-    """Check that a metric whose interval is asked for can have one."""
+    """Check that a metric with a required interval can have one."""
     custom_metrics = draft.declared_names(*path[:2], "metrics")
     found = MetricOwner(_choose_metric_scope(path), custom_metrics=custom_metrics).resolve(check.metric)
     if not check.certain or isinstance(found, Problem):

@@ -1,4 +1,4 @@
-"""Rules of connections, and of what reads from them: folders and object stores hold files, databases hold tables.
+"""Rules of connections and their uses: folders and object stores contain files, databases contain tables.
 
 Spark has both, and is only read.
 """
@@ -47,7 +47,7 @@ def check_connections(draft: Draft, findings: Findings) -> None:
 
 
 def check_state(draft: Draft, findings: Findings) -> None:
-    """Check that the rows of the state are in a database to which several processes can write at once."""
+    """Check that the rows of the state are in a database with several concurrent writers."""
     for name, deployment in draft.spec.deployments.items():
         if deployment.state is None:
             continue
@@ -66,7 +66,7 @@ def check_state(draft: Draft, findings: Findings) -> None:
 
 
 def check_withheld_state(draft: Draft, findings: Findings) -> None:
-    """Check that what is deployed does not reach the rows of its own state, which are behind a connection."""
+    """Check that a deployed spec does not use the connection to the rows of its own state."""
     if draft.files.revision is None:
         return
     for section in ("datasets", "models", "evaluation_stores", "scenarios"):
@@ -137,7 +137,7 @@ def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, 
 
 
 def check_stored_data(draft: Draft, findings: Findings) -> None:
-    """Check that what is read from a connection says where it is in a connection of its kind."""
+    """Check that data read from a connection have the key for their place that its kind requires."""
     for name, dataset in draft.spec.datasets.items():
         if isinstance(dataset, FileDataset):
             _check_folder(draft, findings, dataset.connection, ("datasets", name))
@@ -151,7 +151,7 @@ def check_stored_data(draft: Draft, findings: Findings) -> None:
 def check_written_place(
     draft: Draft, findings: Findings, connection: str, file: str | None, table: str | None, path: SpecPath
 ) -> None:
-    """Check that a place in a connection can be written, and is told by the key that the kind of it needs."""
+    """Check that a place in a connection can be written, and has the key that its kind requires."""
     if isinstance(draft.spec.connections.get(connection), SparkConnection):
         at, also = draft.value_position(*path, "connection"), draft.key_position("connections", connection)
         message = f'the connection "{connection[:60]}" is Spark, which is only read'
@@ -163,7 +163,7 @@ def check_written_place(
 def check_stored_place(
     draft: Draft, findings: Findings, connection: str, file: str | None, table: str | None, path: SpecPath
 ) -> None:
-    """Check that a place in a connection is told by the key that the kind of the connection needs."""
+    """Check that a place in a connection has the key that the kind of the connection requires."""
     declared = draft.spec.connections.get(connection)
     if isinstance(declared, SparkConnection):
         _check_spark_place(draft, findings, file, table, path)

@@ -1,4 +1,4 @@
-"""Rules of infrastructures and deployments: what they replace exists, and no update starts itself."""
+"""Rules of infrastructures and deployments: replaced resources exist, and no update starts itself."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from engine.spec.rules.draft import Draft
 from engine.spec.rules.references import describe_section, list_iterated_children
 
 REPLACED = ("variables", "connections", "channels", "secrets", "scenarios")
-"""What a deployment sets: each of its names must be one of the spec."""
+"""The settings of a deployment whose names must exist in the spec."""
 
 
 def check_infrastructures(draft: Draft, findings: Findings) -> None:
@@ -27,7 +27,7 @@ def check_infrastructures(draft: Draft, findings: Findings) -> None:
 
 
 def check_replacements(draft: Draft, findings: Findings) -> None:
-    """Check that what a deployment sets is declared, and that nothing takes its own place."""
+    """Check that the settings of a deployment are declared, and that nothing replaces itself."""
     for name in draft.spec.deployments:
         for section in REPLACED:
             for own in draft.declared_names("deployments", name, section):
@@ -74,7 +74,7 @@ def check_update_loops(draft: Draft, findings: Findings) -> None:
 
 
 def check_shipped_bundles(draft: Draft, findings: Findings) -> None:
-    """Warn of a `bundle:` of a deployment to which a scenario ships what it makes: `engine status` would miss it."""
+    """Warn of `bundle:` in a deployment to which a scenario deploys new bundles: `engine status` would miss them."""
     for scenario, declared in draft.spec.scenarios.items():
         makes = False
         for step in declared.steps:

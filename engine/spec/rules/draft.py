@@ -27,7 +27,7 @@ class Draft:
     """A project before the rules between its resources are checked.
 
     `files` has the tree of YAML nodes, `spec` the resources whose shape is valid, `texts` the SQL, conditions and other
-    texts that are parsed by the rules, and `confined` the variables whose values must lead nowhere else (`reach.py`).
+    texts that are parsed by the rules, and `confined` the variables from requests, which are restricted (`reach.py`).
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Draft:
         return list(node.entries) if isinstance(node, MapNode) else []
 
     def find_node(self, *path: str | int) -> YamlNode | None:
-        """Return the node at a path; None if there is none."""
+        """Return the node at a path; None if the path does not exist."""
         return node_at(self.files.root, path)
 
     def scalar_text(self, *path: str | int) -> str | None:
@@ -67,11 +67,11 @@ class Draft:
         return self.files.folders.get((section, name), self.files.folder)
 
     def home_of(self, section: str, name: str) -> Path:
-        """Return the folder to which the paths that a resource writes are relative."""
+        """Return the folder to which the written paths of a resource are relative."""
         return find_home(self.files, self.folder_of(section, name))
 
     def root_of(self, dataset: str, connection: str | None) -> Path | None:
-        """Return the folder that the path of a dataset starts from; None if its connection holds no files."""
+        """Return the folder to which the path of a dataset is relative; None if its connection contains no files."""
         if connection is None:
             return self.folder_of("datasets", dataset)
         declared = self.spec.connections.get(connection)
@@ -98,7 +98,7 @@ class Draft:
         return None if step.path is None else locate_path(root, step.path)
 
     def locate_kept_file(self, name: str) -> Path | None:
-        """Return the path of the file that keeps the rows of a dataset; None if none does."""
+        """Return the path of the file with the kept rows of a dataset; None if there is none."""
         place = find_kept_place(self.spec.datasets.get(name), self.spec.connections)
         root = self.root_of(name, place.connection) if place and place.key == "path" else None
         return locate_path(root, place.name) if place and root else None
@@ -137,7 +137,7 @@ class Draft:
 
 
 def locate_path(folder: Path, path: str) -> Path:
-    """Return the absolute path of a file, without `..`; what symbolic links stand for is found when a step runs."""
+    """Return the absolute path of a file, without `..`; symbolic links are resolved when a step runs."""
     return Path(normpath(folder.absolute() / path))
 
 

@@ -1,4 +1,4 @@
-"""Rules of `materialize`: where rows are kept, that one dataset writes there, and that it does not read them itself."""
+"""Rules of `materialize`: valid places, only one writer per place, and no reads by the writer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from engine.spec.variables.references import quote_value
 
 
 def check_kept_places(draft: Draft, findings: Findings) -> None:
-    """Check that rows are kept in a Parquet file or a table that may be written, and by one dataset alone."""
+    """Check that rows are kept in a Parquet file or a table that may be written, and by only one dataset."""
     first: dict[StoredPlace | Path, str] = {}
     for name, dataset in draft.spec.datasets.items():
         kept: Materialize | None = getattr(dataset, "materialize", None)

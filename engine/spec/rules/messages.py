@@ -1,4 +1,4 @@
-"""Rules of run conditions and messages: which names they may use at their places in the spec."""
+"""Rules of run conditions and messages: the names that they may use at their places in the spec."""
 
 from engine.formatting.hints import did_you_mean
 from engine.spec import conditions
@@ -13,10 +13,10 @@ from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_V
 from engine.spec.variables.references import SHIFT_HELP, VariableReference, find_references
 
 STARTERS = ("manual", "watch")
-"""What starts runs besides triggers, as conditions and messages name it: somebody, or `engine watch`."""
+"""The names in conditions and messages of starters of runs besides triggers: a user, or `engine watch`."""
 
 CHILD_PREFIX = "scenario "
-"""How the name of what has started a run begins if that is a run of another scenario."""
+"""The prefix of a starter's name if it is a run of another scenario."""
 
 MESSAGE_NAMES = (
     "scenarioName",
@@ -118,7 +118,7 @@ def _find_shift_problem(reference: VariableReference, draft: Draft) -> Problem |
 def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
     """Return the names that a text of a scenario may use.
 
-    A step knows the steps before it, a reporter at the start none, a reporter at the end all.
+    A step can use the steps before it, a reporter at the start none, a reporter at the end all.
     """
     _, scenario, part, index, *_ = text.path
     names = [
@@ -137,7 +137,7 @@ def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
 
 
 def list_starters(draft: Draft, scenario: str) -> list[str]:
-    """Return the names of what starts runs of a scenario: somebody, engine watch, its triggers, other scenarios."""
+    """Return the names of the starters of a scenario's runs: users, engine watch, its triggers, other scenarios."""
     triggers = [
         name
         for i in range(draft.list_length("scenarios", scenario, "triggers"))
@@ -181,7 +181,7 @@ def _find_metric_owners(draft: Draft, scenario: str, seen: set[str]) -> list[tup
 
 
 def build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
-    """Return a dataset or a store of the draft, with what decides which metrics it has."""
+    """Return a dataset or a store of the draft with the properties that determine its metrics."""
     custom_metrics = frozenset(draft.declared_names(section, owner, "metrics"))
     if section == "datasets":
         return MetricOwner("dataset", custom_metrics=custom_metrics)

@@ -1,4 +1,4 @@
-"""Rules of names: which are legal, and which must differ from each other."""
+"""Rules of names: valid characters, and uniqueness."""
 
 import re
 from collections.abc import Iterator

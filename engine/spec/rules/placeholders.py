@@ -1,4 +1,4 @@
-"""Values that are still to be written: `TODO` stands for them, as `engine import` writes it."""
+"""Rules of missing values, marked with `TODO` by `engine import`."""
 
 from collections.abc import Iterator
 

@@ -1,13 +1,12 @@
-"""Where paths lead: those of a deployment on a node, and those that hold variables of a request.
+"""Rules of the targets of paths: in a deployment on a node, and with variables of a request.
 
-What a deployment on a node opens must lie in its release, in its home or in what the node gives to it, whatever its
-paths are made of; see `revisions.confinement`. The same is checked once more where a file is opened, since links may
-change.
+A deployment on a node may only open paths in its release, in its home or in folders from the node; see
+`revisions.confinement`. This is checked again when a file is opened, since links may change.
 
-Whoever may ask a server for a run may not be who wrote the spec. The values of a request fill SQL, names, labels,
-messages and arguments. A path that holds one must stay in the folder that the spec gives it: the one that its text
-begins with, or the one that it starts from. Addresses of others, receivers, tables of databases, secrets and the place
-of the state are the spec's alone.
+The requester of a run may not be the author of the spec. Values of a request fill SQL, names, labels, messages and
+arguments. A path with such a value must stay in the folder of the spec for it: the one at the beginning of its text, or
+the one to which it is relative. Addresses, receivers, tables of databases, secrets and the place of the state cannot
+contain values of a request.
 """
 
 from collections.abc import Iterator
@@ -38,7 +37,7 @@ RECEIVERS = {"to", "cc", "bcc", "from"}
 
 
 def check_reach(draft: Draft, findings: Findings) -> None:
-    """Check that paths lead to nothing that is withheld from a deployment, and values of a request nowhere else."""
+    """Check that paths of a deployment are allowed, and that values of a request do not change targets."""
     _check_confined_paths(draft, findings)
     if not draft.confined:
         return
@@ -56,10 +55,10 @@ def check_reach(draft: Draft, findings: Findings) -> None:
 
 
 def _check_confined_paths(draft: Draft, findings: Findings) -> None:
-    """Check that what a deployment on a node opens is within its reach.
+    """Check that a deployment on a node only opens allowed paths.
 
-    A connection that nothing uses may lead anywhere, as it is not opened. A dataset of a path of its own may be part of
-    how a model was trained elsewhere: it is a warning, and an error where a run needs the dataset.
+    An unused connection may have any path, as it is not opened. A dataset with its own path may belong to the training
+    of a model elsewhere: this is a warning, and an error if a run needs the dataset.
     """
     confinement = draft.files.confinement
     if confinement is None:
@@ -73,7 +72,7 @@ def _check_confined_paths(draft: Draft, findings: Findings) -> None:
             continue
         root = _find_root(draft, one.place)
         if root is None:
-            continue  # it stands for nothing, as the path of a dataset whose rows are in a table
+            continue  # it is unused, such as the path of a dataset whose rows are in a table
         path = root / _cut_pattern(one.path)
         if refusal := confinement.find_path_refusal(path, writes=one.how == "writes"):
             at = draft.value_position(*one.place)
@@ -82,14 +81,14 @@ def _check_confined_paths(draft: Draft, findings: Findings) -> None:
 
 
 def _cut_pattern(path: str) -> str:
-    """Return the path of the folder in which the names vary that a pattern stands for; a path without one as it is."""
+    """Return the folder below which the names matched by a pattern vary; return a path without a pattern unchanged."""
     parts = path.split("/")
     fixed = list(takewhile(lambda part: not has_magic(part), parts))
     return path if len(fixed) == len(parts) else "/".join(fixed) or ("/" if path.startswith("/") else ".")
 
 
 def _find_given_variables(draft: Draft) -> set[str]:
-    """Return the variables of the request, and those whose values are made of theirs anywhere in the spec."""
+    """Return the variables of the request, and those whose values are derived from them anywhere in the spec."""
     made = [
         (str(path[-1]), {one.parts[0] for one in find_references(node.text) if one.parts})
         for path, node in walk_values((), draft.files.root)
@@ -107,7 +106,7 @@ def _find_given_variables(draft: Draft) -> set[str]:
 
 
 def _find_root(draft: Draft, path: SpecPath) -> Path | None:
-    """Return the folder that a path starts from, if what stands at this place of the spec is one."""
+    """Return the folder to which a path is relative, if there is a path at this place of the spec."""
     match path:
         case ("connections", str(name), "root" | "path"):
             return draft.folder_of("connections", name)
@@ -128,7 +127,7 @@ def _find_root(draft: Draft, path: SpecPath) -> Path | None:
 
 
 def _find_connected_root(draft: Draft, connection: str) -> Path | None:
-    """Return the folder of a connection, or what stands for that of an object store; None if it has none."""
+    """Return the folder of a connection, or the placeholder for an object store; None if it has none."""
     declared = draft.spec.connections.get(connection)
     if isinstance(declared, S3Connection):
         return name_object_root(declared)
@@ -136,7 +135,7 @@ def _find_connected_root(draft: Draft, connection: str) -> Path | None:
 
 
 def _list_steps(draft: Draft, scenario: str, inside: list[str | int]) -> Iterator[object]:
-    """Yield the step at a place in a scenario, if one is there whose shape is valid."""
+    """Yield the step at a place in a scenario, if there is one with a valid shape."""
     declared = draft.spec.scenarios.get(scenario)
     match inside:
         case ["steps", int(number)] if declared and number < len(declared.steps):
@@ -144,10 +143,10 @@ def _list_steps(draft: Draft, scenario: str, inside: list[str | int]) -> Iterato
 
 
 def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, held: list[VariableReference]) -> None:
-    """Check that a path stays in the folder that it starts from, or in that which its text before a variable names.
+    """Check that a path stays in the folder to which it is relative, or in the folder before its first variable.
 
-    `held` are the references of its text to variables of the request. None may hold a pattern, which could match a link
-    that leads elsewhere.
+    `held` are the references in its text to variables of the request. None may contain a pattern, which could match a
+    link to another place.
     """
     names = draft.variables.names
     try:
@@ -169,5 +168,5 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
 
 
 def _is_receiver(path: SpecPath) -> bool:
-    """Tell whether an address stands at a place, as `to` of a reporter or a step or in its list."""
+    """Return whether a place has an address, as `to` of a reporter or a step or in its list."""
     return path[0] == "scenarios" and len(path) > 4 and not RECEIVERS.isdisjoint(path[4:])

@@ -20,7 +20,7 @@ def describe_section(section: str) -> str:
 
 
 def check_declared_names(draft: Draft, findings: Findings) -> None:
-    """Check that each name of another resource is declared in a section that it may come from."""
+    """Check that each name of another resource is declared in an allowed section."""
     for text in draft.texts:
         known = [name for section in text.sections for name in draft.declared_names(section)]
         if not text.sections or text.value in known:
@@ -91,7 +91,7 @@ def check_scenario_cycles(draft: Draft, findings: Findings) -> None:
 
 
 def list_iterated_children(draft: Draft, scenario: str, step: int) -> list[str]:
-    """Return the scenarios that a step runs in the iterations of `for_each`, if their names hold variables."""
+    """Return the scenarios that a step runs in the iterations of `for_each`, if their names contain variables."""
     text = draft.scalar_text("scenarios", scenario, "steps", step, "scenario") or ""
     if not find_references(text):
         return []
@@ -108,7 +108,7 @@ def find_cycles(
     Parameters
     ----------
     needs
-        For each name the names that it needs, each with the path in the spec where it is named.
+        The names required by each name, with their paths in the spec.
     """
     # Depth-first search with an explicit stack: `chain` is the current path from `start`, `done` what was finished.
     # An edge back into `chain` closes a cycle.

@@ -1,6 +1,6 @@
-"""Rules of when reporters send: keys that must fit together, and whether somebody is told when a run fails.
+"""Rules of when reporters send: keys that must fit together, and whether failed runs are reported.
 
-A reporter that waits for warnings alone is silent when it is worse.
+A reporter for warnings only does not send after failures.
 """
 
 import re
@@ -23,11 +23,11 @@ from engine.spec.resources.scenarios import (
 from engine.spec.rules.draft import Draft
 
 OwnedCheck = tuple[str, str, CheckOutcome]
-"""What owns a check, such as `dataset 'orders'`, the name of the check, and its outcome that fails a step."""
+"""The owner of a check, such as `dataset 'orders'`, the name of the check, and its outcome that fails a step."""
 
 
 def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
-    """Warn of a check that can be ERROR, so that its run is FAILED, where no reporter of the scenario then sends.
+    """Warn of a check whose ERROR makes a run FAILED, if no reporter of the scenario sends then.
 
     A scenario whose reporters are all inactive, or that has none, is silent on purpose.
     """
@@ -87,7 +87,7 @@ def _find_silent_failures(
 
 
 def _list_failing_checks(step: AnyStep, draft: Draft, outer: tuple[Scenario, ...]) -> Iterator[OwnedCheck]:
-    """Yield the checks that make a step FAILED; of another scenario, those that its own reporters do not tell."""
+    """Yield the checks that make a step FAILED; for another scenario, those that its own reporters do not report."""
     if isinstance(step, RunScenarioStep):
         child = draft.spec.scenarios.get(step.scenario)
         if child and child not in outer:  # a scenario that runs itself is an error of its own
@@ -100,7 +100,7 @@ def _list_failing_checks(step: AnyStep, draft: Draft, outer: tuple[Scenario, ...
 
 
 def _list_applied_checks(step: AnyStep, draft: Draft) -> Iterator[tuple[str, dict[str, Check]]]:
-    """Yield the checks that a step applies, by what owns them: a build applies those of each dataset that it reads."""
+    """Yield the checks that a step applies, by owner: a build applies those of each dataset that it reads."""
     for target in step.targets if isinstance(step, BuildStep | RunChecksStep) else ():
         store = draft.spec.evaluation_stores.get(target)
         if store and isinstance(step, RunChecksStep):
@@ -153,7 +153,7 @@ def _suppose_failure(scenario: Scenario, failed: AnyStep, check: OwnedCheck, dra
 
 
 def _sends(condition: str | None, facts: ConditionFacts) -> bool:
-    """Return whether a reporter sends; what cannot be decided before the run, such as a metric, does."""
+    """Return whether a reporter sends; assume so if that is undecided before the run, such as for a metric."""
     if condition is None:
         return True
     try:
@@ -163,7 +163,7 @@ def _sends(condition: str | None, facts: ConditionFacts) -> bool:
 
 
 def _suggest_condition(reporter: Reporter, step: AnyStep, facts: ConditionFacts) -> str:
-    """Return the condition of a reporter with failures besides warnings, if it then sends, or else a general one."""
+    """Return the condition of a reporter extended by failures, if it sends then, or a general condition."""
 
     def widen(found: re.Match[str]) -> str:
         return f"{found[1]} in ['WARNING', '{'ERROR' if found[1].startswith('checks') else 'FAILED'}']"

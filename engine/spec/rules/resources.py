@@ -225,7 +225,7 @@ def check_stores(draft: Draft, findings: Findings) -> None:
 
 
 def _check_challenger(draft: Draft, findings: Findings, store: str) -> None:
-    """Check that a challenger is another model than that of its store, and does the same."""
+    """Check that a challenger differs from the model of its store, and has the same task."""
     declared = draft.spec.evaluation_stores[store]
     if declared.challenger is None:
         return
@@ -253,7 +253,7 @@ _KEY_NAMES = {"positive": "positive class"}
 
 
 def list_model_differences(candidate: str, model: str, draft: Draft, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the keys of which two declared models have other values, each with the difference as a sentence."""
+    """Yield the keys with different values in two declared models, each with the difference as a sentence."""
     for key in keys:
         other, mine = (getattr(draft.spec.models[name], key) for name in (candidate, model))
         # A positive class that is left out is known only when the data are read.
@@ -267,7 +267,7 @@ def list_model_differences(candidate: str, model: str, draft: Draft, keys: Seque
 
 
 def _find_strange_year(draft: Draft, path: SpecPath, time: date | TimeWindow | None) -> Position | None:
-    """Return the position of a declared time whose year data cannot stand for; None if there is none."""
+    """Return the position of a declared time with an invalid year; None if there is none."""
     place = (*path, "evaluation", "time")
     times = {("start",): time.start, ("end",): time.end} if isinstance(time, TimeWindow) else {(): time}
     wrong = (draft.value_position(*place, *key) for key, one in times.items() if one and one.year not in YEARS)
@@ -293,7 +293,7 @@ def check_server(draft: Draft, findings: Findings) -> None:
 
 
 def check_retention(draft: Draft, findings: Findings) -> None:
-    """Check that retention has limits, and that no file is to be kept longer than the evaluation that it belongs to."""
+    """Check that retention has limits, and that no file is kept longer than its evaluation."""
     retention = draft.spec.retention
     node = draft.find_node("retention")
     if isinstance(node, ScalarNode) or (isinstance(node, MapNode) and not node.entries):

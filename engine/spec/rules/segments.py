@@ -1,4 +1,4 @@
-"""Rules of segments: each has one name, a condition that is about one row, and checks name segments that there are."""
+"""Rules of segments: unique names, conditions on single rows, and checks only of existing segments."""
 
 from engine.spec.diagnostics import Findings
 from engine.spec.metrics.names import MetricName, parse_metric_name
@@ -12,7 +12,7 @@ from engine.spec.variables.references import find_references
 
 
 def check_segments(draft: Draft, findings: Findings) -> None:
-    """Check the names and conditions of segments, and the segments that checks name."""
+    """Check the names and conditions of segments, and the segments named in checks."""
     variables = draft.declared_names("variables")
     for text in draft.texts_read_as("where"):
         draft.variables.used_names.update(one.parts[0] for one in find_references(text.value) if one.parts)

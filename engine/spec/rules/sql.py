@@ -24,7 +24,7 @@ from engine.spec.validation.validator import SpecPath
 from engine.spec.variables.references import SHIFT_HELP, find_references
 
 MAX_QUERY_CHAIN = 100
-"""Queries that may read each other in a row: polars resolves them one within the other, on the stack."""
+"""Longest chain of queries that read each other: polars resolves them recursively, on the stack."""
 
 
 def check_queries(draft: Draft, findings: Findings) -> None:
@@ -32,7 +32,7 @@ def check_queries(draft: Draft, findings: Findings) -> None:
     names, variables = draft.declared_names("datasets"), draft.declared_names("variables")
     for text in draft.texts_read_as("sql"):
         if find_trigger_connection(draft, text.path) is not None:
-            continue  # it is checked as what its database runs
+            continue  # it is checked as a statement of its database
         draft.variables.used_names.update(r.parts[0] for r in find_references(text.value) if r.parts)
         for problem in [*sql.find_sql_problems(text.value, names, variables), *find_shift_problems(text.value, draft)]:
             report_problem(findings, text, problem)
@@ -75,7 +75,7 @@ def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
 
 
 def _find_long_chains(needs: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """Return the queries that are the first of their chain beyond what may be read one within the other."""
+    """Return the first query of each chain beyond the longest allowed one."""
     waiting = dict(needs)
     for _ in range(MAX_QUERY_CHAIN):
         for name in [name for name, others in waiting.items() if waiting.keys().isdisjoint(others)]:
@@ -84,7 +84,7 @@ def _find_long_chains(needs: Mapping[str, Mapping[str, object]]) -> list[str]:
 
 
 def check_columns(draft: Draft, findings: Findings) -> None:
-    """Check that the columns that the spec uses are among those that the SQL shows."""
+    """Check that the columns used in the spec are in the result of the SQL, as far as it shows them."""
     shown = {
         str(text.path[1]): sql.list_columns(text.value)
         for text in draft.texts_read_as("sql")
@@ -97,7 +97,7 @@ def check_columns(draft: Draft, findings: Findings) -> None:
             at = draft.key_position(*path) if "columns" in path[2:3] or node is None else node.position
             what = f'the SQL of dataset "{dataset}" has no column "{column[:60]}"'
             help_, also = did_you_mean(column, known, "its columns are"), None
-            if user:  # the position is that of a dataset: say what needs the column of it, and where
+            if user:  # the position is that of a dataset: name the user of the column, and its place
                 model, key = user[0][1], user[0][2]
                 what += f', which model "{model}" names under {key}'
                 also = draft.key_position(*user[0])
@@ -148,7 +148,7 @@ def _find_feature_columns(model: TrainModel, path: SpecPath) -> Iterator[tuple[s
 
 
 def _list_score_columns(model: ScoredModel) -> list[tuple[str, str]]:
-    """Return the columns that hold the scores, each with the key of the model that names it."""
+    """Return the columns with the scores, each with the key of the model that names it."""
     probability = model.probability
     several = [*probability.values()] if isinstance(probability, dict) else [probability]
     named = [(model.prediction, "prediction"), *((column, "probability") for column in several)]

@@ -40,7 +40,7 @@ def check_target_lists(draft: Draft, findings: Findings) -> None:
 
 
 def check_handled_warnings(draft: Draft, findings: Findings) -> None:
-    """Check that no step takes a failure lightly and a warning seriously."""
+    """Check that no step ignores failures but fails on warnings."""
     for scenario, spec in draft.spec.scenarios.items():
         for i, step in enumerate(spec.steps):
             if step.on_warning == "fail" and step.on_failure == "warn":
@@ -65,7 +65,7 @@ def check_written_iterations(draft: Draft, findings: Findings) -> None:
 
 
 def check_promotions(draft: Draft, findings: Findings) -> None:
-    """Check that a candidate can take the place of a model, and that nothing trains over it there."""
+    """Check that a candidate can replace a model, and that no training overwrites it there."""
     for scenario, spec in draft.spec.scenarios.items():
         for i, step in enumerate(spec.steps):
             if isinstance(step, PromoteStep):
@@ -122,7 +122,7 @@ def warn_about_checks_not_applied(draft: Draft, findings: Findings) -> None:
 
 
 def warn_about_steps_without_checks(draft: Draft, findings: Findings) -> None:
-    """Warn about a step that applies the checks of what has none: its SUCCESS says nothing."""
+    """Warn about a step that applies the checks of a resource without checks: its SUCCESS means nothing."""
     for scenario, spec in draft.spec.scenarios.items():
         for i, step in enumerate(spec.steps):
             if not isinstance(step, RunChecksStep) or not step.active:
@@ -136,7 +136,7 @@ def warn_about_steps_without_checks(draft: Draft, findings: Findings) -> None:
 
 
 def _has_checks(target: str, draft: Draft) -> bool:
-    """Return whether a store has checks, or a dataset or what it is made of has some, or a contract."""
+    """Return whether a store has checks, or a dataset or one of its inputs has checks or a contract."""
     spec = draft.spec
     if target not in spec.datasets:
         return target not in spec.evaluation_stores or bool(select_active_checks(spec.evaluation_stores[target].checks))
@@ -170,7 +170,7 @@ def check_written_file(draft: Draft, findings: Findings, written: str, file: Pat
     written, file
         Its path as declared, with variables filled in, and the absolute one.
     root
-        The folder that the path starts from.
+        The folder to which the path is relative.
     path
         The path in the spec of the text that names the file.
     """
@@ -223,7 +223,7 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, wri
 
 
 def _check_loop(draft: Draft, findings: Findings, file: Path, step: ExportStep, path: SpecPath) -> None:
-    """Check that the dataset is not made from the file that it is written into: it would change with every run."""
+    """Check that a dataset is not written to one of its input files: it would change with every run."""
     for name in list_read_datasets(step.dataset, draft.spec):
         if (place := draft.locate_dataset(name)) and names_file(place, file):
             also = draft.value_position("datasets", name, "path")
@@ -235,7 +235,7 @@ def _check_loop(draft: Draft, findings: Findings, file: Path, step: ExportStep, 
 
 
 def _check_table_loop(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
-    """Check that the dataset is not made from the table that it is written into, and that none is kept there."""
+    """Check that a dataset is not written to one of its input tables, or to a table of kept rows."""
     if step.connection is None or step.table is None:
         return
     for name in list_read_datasets(step.dataset, draft.spec):

@@ -1,4 +1,4 @@
-"""What is switched off with `active: false`: it is listed, and what asks for its outcome is told that there is none."""
+"""Rules of `active: false`: lists what is switched off, and warns of uses of its outcome."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from engine.spec.variables.references import find_references
 
 
 def list_inactive(project: ProjectResource) -> list[str]:
-    """Return what a project switches off, in words: `check 'a' of dataset 'b'`, `step 'c' of scenario 'd'`."""
+    """Return what a project switches off, as text: `check 'a' of dataset 'b'`, `step 'c' of scenario 'd'`."""
     owners = (("dataset", project.datasets), ("evaluation store", project.evaluation_stores))
     checks = [
         f"check {check!r} of {kind} {owner!r}"
@@ -37,7 +37,7 @@ def list_inactive(project: ProjectResource) -> list[str]:
 
 
 def warn_about_inactive_checks(draft: Draft, findings: Findings) -> None:
-    """Warn of a condition or a message that asks for the outcome of a check which is never applied."""
+    """Warn of a condition or a message that uses the outcome of a check that is never applied."""
     states: dict[str, bool] = {}
     for owner in (*draft.spec.datasets.values(), *draft.spec.evaluation_stores.values()):
         for declared, check in owner.checks.items():
@@ -51,7 +51,7 @@ def warn_about_inactive_checks(draft: Draft, findings: Findings) -> None:
 
 
 def warn_about_inactive_triggers(draft: Draft, findings: Findings) -> None:
-    """Warn of a condition that asks for a trigger which starts nothing."""
+    """Warn of a condition that uses a trigger that starts nothing."""
     for text in draft.texts_read_as("condition"):
         scenario = draft.spec.scenarios.get(str(text.path[1]))
         inactive = {one.name for one in scenario.triggers if not one.active} if scenario else set()
@@ -67,7 +67,7 @@ def warn_about_inactive_triggers(draft: Draft, findings: Findings) -> None:
 
 
 def warn_about_inactive_steps(draft: Draft, findings: Findings) -> None:
-    """Warn of a condition that asks for the outcome of a step which never runs."""
+    """Warn of a condition that uses the outcome of a step that never runs."""
     for text in draft.texts_read_as("condition"):
         scenario = draft.spec.scenarios.get(str(text.path[1]))
         inactive = [one.name for one in scenario.steps if not one.active] if scenario else []

@@ -1,7 +1,7 @@
-"""Rules of loops: no scenario may be started, directly or through others, by what its own runs have done.
+"""Rules of loops: no scenario may be started, directly or through others, by its own runs.
 
-A scenario leads to another in three ways: it runs it by a step, its end starts it (the end of a child run counts too),
-or it writes what a trigger of the other one looks at. A circle of these that needs a trigger would never end.
+A scenario leads to another in three ways: a step runs it, its end starts it (the end of a child run counts too), or it
+writes files or tables that a trigger of the other one watches. A cycle of these with a trigger would never end.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,14 +33,14 @@ _LETTER = "20260101T000000Z-letter.eml"
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """How one scenario leads to another: in words, and the path of the trigger's key; None for a step that runs it."""
+    """How one scenario leads to another: as text, and the path of the trigger's key; None for a step that runs it."""
 
     text: str
     trigger: SpecPath | None = None
 
 
 def check_trigger_loops(draft: Draft, findings: Findings) -> None:
-    """Check that no circle of scenarios goes on without end."""
+    """Check that no cycle of scenarios is endless."""
     leads = _find_leads(draft)
     needs: dict[str, dict[str, SpecPath]] = {name: {} for name in draft.spec.scenarios}
     for (one, other), lead in leads.items():
@@ -57,7 +57,7 @@ def check_trigger_loops(draft: Draft, findings: Findings) -> None:
 
 
 def _find_leads(draft: Draft) -> dict[tuple[str, str], Lead]:
-    """Return how scenarios lead to each other; of several ways between two, one with a trigger."""
+    """Return how scenarios lead to each other; with several ways between two, one with a trigger."""
     found = {(name, child): Lead(f'"{name}" runs "{child}"') for name, child in _list_child_runs(draft)}
     written = [(name, *what) for name in draft.spec.scenarios for what in _list_written_files(draft, name)]
     for path, trigger in iterate_triggers(draft):
@@ -78,7 +78,7 @@ def _list_child_runs(draft: Draft) -> Iterator[tuple[str, str]]:
 def _list_leads_to(
     draft: Draft, path: SpecPath, trigger: AnyTrigger, written: Sequence[tuple[str, Path, str]]
 ) -> Iterator[tuple[str, Lead]]:
-    """Yield the scenarios that make a trigger fire, each with how; `written` is what scenarios do to which files."""
+    """Yield the scenarios that make a trigger fire, with descriptions; `written` are the file changes of scenarios."""
     owner = str(path[1])
     if isinstance(trigger, ScenarioFinishedTrigger):
         text = f'the end of "{trigger.scenario}" starts "{owner}" (trigger "{trigger.name}")'
@@ -102,7 +102,7 @@ def _list_leads_to(
 
 
 def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
-    """Return the datasets of files that a trigger looks at, with those that queries read."""
+    """Return the file datasets that a trigger watches, including inputs of queries."""
     named: list[str] = []
     if isinstance(trigger, DatasetChangedTrigger):
         named = trigger.datasets
@@ -112,7 +112,7 @@ def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
 
 
 def _list_written_tables(draft: Draft) -> Iterator[tuple[str, DatabaseTable]]:
-    """Yield the tables that steps write, each with the name of the scenario; what `sql` steps do cannot be known."""
+    """Yield the tables that steps write, with the name of the scenario; those of `sql` steps are unknown."""
     for name, scenario in draft.spec.scenarios.items():
         for step in scenario.steps:
             if isinstance(step, ExportStep) and step.active and step.connection and step.table:
@@ -120,7 +120,7 @@ def _list_written_tables(draft: Draft) -> Iterator[tuple[str, DatabaseTable]]:
 
 
 def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that the steps and the messages of a scenario write or remove, and what is done, in words."""
+    """Yield the files that the steps and the messages of a scenario write or remove, with a description."""
     for step in draft.spec.scenarios[scenario].steps:
         if not step.active:
             continue

@@ -1,4 +1,4 @@
-"""Rules of triggers: their names and times, what they look at, and the variables that they set."""
+"""Rules of triggers: their names and times, their watched resources, and the variables that they set."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta, tzinfo
@@ -53,7 +53,7 @@ def iterate_triggers(draft: Draft) -> Iterator[tuple[SpecPath, AnyTrigger]]:
 
 
 def check_trigger_names(draft: Draft, findings: Findings) -> None:
-    """Check that no trigger is called like something else that starts runs: conditions could not tell them apart."""
+    """Check that no trigger has the name of another starter of runs: conditions could not distinguish them."""
     for path, trigger in iterate_triggers(draft):
         if trigger.name in STARTERS or trigger.name.startswith(CHILD_PREFIX):
             other = {"manual": "somebody starts", "watch": "engine watch starts"}.get(
@@ -99,7 +99,7 @@ def check_trigger_times(draft: Draft, findings: Findings) -> None:
 
 
 def _find_zone(draft: Draft, findings: Findings, trigger: ScheduledTrigger, path: SpecPath) -> tzinfo | None:
-    """Return the zone of a trigger's times; None if it has been reported that there is none."""
+    """Return the zone of a trigger's times; None if an unknown zone was reported."""
     try:
         return find_time_zone(trigger.timezone or draft.spec.timezone)
     except ValueError as problem:
@@ -112,7 +112,7 @@ def _find_zone(draft: Draft, findings: Findings, trigger: ScheduledTrigger, path
 def _warn_about_clock_changes(
     draft: Draft, findings: Findings, trigger: ScheduledTrigger, describe: Callable[[int], str | None], path: SpecPath
 ) -> None:
-    """Warn of what happens to a trigger, according to `describe`, in the years from now on."""
+    """Warn of effects on a trigger in the coming years, according to `describe`."""
     now = draft.variables.names["as_of"]
     if isinstance(now, date) and (told := describe(now.year)):
         name = trigger.timezone or draft.spec.timezone
@@ -133,7 +133,7 @@ def _check_since(draft: Draft, findings: Findings, trigger: IntervalTrigger, pat
 
 
 def check_watched_data(draft: Draft, findings: Findings) -> None:
-    """Check that what a trigger looks at can be looked at, and is named once."""
+    """Check that the resources of a trigger can be watched, and are named once."""
     for path, trigger in iterate_triggers(draft):
         if isinstance(trigger, DatasetChangedTrigger):
             _check_watched_datasets(draft, findings, trigger, path)
@@ -161,9 +161,9 @@ def _check_watched_datasets(draft: Draft, findings: Findings, trigger: DatasetCh
 
 
 def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Position) -> None:
-    """Check that a dataset comes from files; that of a function changes without anything that could be looked at.
+    """Check that a dataset comes from files; the rows of a function change without anything that could be watched.
 
-    So does that of Spark, which is not started for a look.
+    So do those of Spark, which is not started for a check.
     """
     read = list_read_datasets(name, draft.spec)
     of_functions = [one for one in read if isinstance(draft.spec.datasets[one], PythonDataset)]
@@ -190,7 +190,7 @@ def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Posi
 
 
 def check_trigger_variables(draft: Draft, findings: Findings) -> None:
-    """Check the texts that a trigger gives to variables: the names in them, and the type that they will have."""
+    """Check the texts that a trigger assigns to variables: their names and resulting types."""
     known: Mapping[str, Value] = {**draft.variables.names, **SAMPLE_FIRE_VALUES}
     for text in draft.texts_read_as("trigger"):
         references = find_references(text.node.text)
@@ -219,7 +219,7 @@ def _check_reference(
 
 
 def _check_type_at_fire(draft: Draft, findings: Findings, text: SpecText, known: Mapping[str, Value]) -> None:
-    """Check that a text will be of the type of its variable, whatever values its names have at a fire."""
+    """Check that a text has the type of its variable, whatever values its names have at a fire."""
     name, written = str(text.path[-1]), text.node.text
     if name not in draft.variables.types:
         return

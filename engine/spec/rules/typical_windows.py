@@ -1,4 +1,4 @@
-"""Rules of the time that typical checks look back: the schedules of a project must give enough earlier values in it."""
+"""Rules of the windows of typical checks: schedules must produce enough earlier values in them."""
 
 import re
 from collections import deque
@@ -20,7 +20,7 @@ from engine.spec.times.declared_times import MONTHS
 
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - on a clock that is never changed
 _MOST_TIMES = 500
-"""So many times of a schedule are looked at: of a daily one those of more than a year."""
+"""Number of times of a schedule that are examined; for a daily one more than a year."""
 _SHORTEST_MONTH = timedelta(days=28)
 
 
@@ -62,7 +62,7 @@ def _measures(step: AnyStep, owner: str, others: Collection[str], draft: Draft) 
         return step.scenario in others
     if owner in draft.spec.evaluation_stores:
         return isinstance(step, BuildStep) and owner in step.targets
-    checked = draft.spec.evaluation_stores if isinstance(step, RunChecksStep) else ()  # whose data are not read
+    checked = draft.spec.evaluation_stores if isinstance(step, RunChecksStep) else ()  # their data are not read
     return any(owner in list_read_datasets(target, draft.spec) for target in step.targets if target not in checked)
 
 
@@ -71,7 +71,7 @@ def _list_active_triggers(scenario: Scenario) -> list[AnyTrigger]:
 
 
 def _find_needed_time(scenarios: Iterable[Scenario], within: timedelta) -> timedelta | None:
-    """Return how long enough runs take at least, if that is longer than a time; None also if nobody can know."""
+    """Return the shortest time for enough runs, if that is longer than a time; None otherwise or if unknown."""
     runs = list(scenarios)
     triggers = [trigger for one in runs for trigger in _list_active_triggers(one)]
     scheduled = [one for one in triggers if isinstance(one, CronTrigger | IntervalTrigger)]

@@ -1,4 +1,4 @@
-"""Rules of variables and secrets: values set by scenarios fit a declared variable, and what is declared is used."""
+"""Rules of variables and secrets: values set by scenarios fit declared variables, and declared ones are used."""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def _find_variable_mappings(draft: Draft) -> Iterator[SpecPath]:
 
 
 def warn_about_unused(draft: Draft, findings: Findings) -> None:
-    """Warn about variables and secrets that nothing uses: they are left over, or misspelt where they are used."""
+    """Warn about unused variables and secrets: they are obsolete, or misspelt where they are used."""
     if any(finding.severity is Severity.ERROR for finding in findings):
         return  # the part that uses it may be the part with the error
     used = set(draft.variables.used_names)

@@ -1,1 +1,1 @@
-"""Secret values: looked up when they are used, and masked in all that is written."""
+"""Secret values: looked up at use, and masked in all output."""

@@ -1,4 +1,4 @@
-"""Masking of secret values in texts, as they are and in the spellings in which other programs quote them.
+"""Masks secret values in texts, in plain form and in the encodings of other programs.
 
 A mail server quotes a login in base64, a library quotes a URL with percent signs, a page escapes quotation marks. Every
 spelling is derived from the value, so nothing has to be guessed from the text.
@@ -20,7 +20,7 @@ from engine.spec.project_yaml import MASK
 MIN_REDACTED_LENGTH = 4
 """Shorter values are not masked: they would make other texts unreadable, and are not secret anyway."""
 MIN_LINE_LENGTH = 16
-"""The shortest line of a value that is looked for by itself."""
+"""The shortest line of a value that is masked separately."""
 MIN_CUT_LENGTH = 6
 """The shortest beginning of a value that is masked where a text was cut off inside the value."""
 
@@ -43,7 +43,7 @@ class Redactor:
                 self._base64.update(_list_base64_spellings(part.encode("utf-8", "surrogatepass")))
         # Longest first: otherwise a part would be masked inside a longer value, and leave the rest of it readable.
         literals = [re.escape(text) for text in sorted(self._literals, key=len, reverse=True)]
-        # The characters beside the ones that the value alone decides hold some of its bits too.
+        # Characters next to those that depend only on the value also contain some of its bits.
         encoded = [rf"[\w+/-]?{re.escape(text)}[\w+/-]?=*" for text in sorted(self._base64, key=len, reverse=True)]
         self._whole = re.compile("|".join(literals + encoded) or "(?!)", re.ASCII)
         heads = sorted({re.escape(text[:MIN_CUT_LENGTH]) for text in self._spellings() if len(text) > MIN_CUT_LENGTH})
@@ -98,7 +98,7 @@ class SecretSearch:
 
 
 def _list_hidden_parts(value: str) -> set[str]:
-    """Return what nobody else may know of a value: all of it, its long lines, and the secret part of a URL."""
+    """Return the parts of a value to mask: all of it, its long lines, and the secret part of a URL."""
     lines = {line for line in value.splitlines() if len(line) >= MIN_LINE_LENGTH and not line.startswith("-----")}
     parts = {value, value.strip(), *lines}
     try:
@@ -117,7 +117,7 @@ def _list_spellings(part: str) -> Iterator[str]:
 
 
 def redact_values(value: Any, redact: Redact) -> Any:
-    """Return JSON-ready data with every text in it masked, keys included."""
+    """Return JSON data with all texts masked, including keys."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list):
@@ -193,9 +193,9 @@ def _list_literal_spellings(part: str) -> Iterator[str]:
 
 
 def _list_base64_spellings(raw: bytes) -> Iterator[str]:
-    """Yield the base64 characters that the value alone decides, for each position in the text it is encoded with.
+    """Yield the base64 characters that depend only on the value, for each alignment in the encoded text.
 
-    Base64 writes 3 bytes as 4 characters, so what stands before the value decides where its bits fall.
+    Base64 writes 3 bytes as 4 characters, so the text before the value decides its alignment.
     """
     for before in range(3):
         encoded = b64encode(bytes(before) + raw + bytes(-(before + len(raw)) % 3)).decode("ascii")

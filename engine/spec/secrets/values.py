@@ -1,7 +1,7 @@
-"""Secret values: looked up when they are used, and masked in all texts that are written.
+"""Secret values: looked up at use, and masked in all written texts.
 
-The values are not part of a project, so they cannot end up in what is logged, stored or compared. A text that may quote
-a value, such as an error of a server or an exception of a user's function, must be passed through `redact`.
+The values are not part of a project, so they are never logged, stored or compared with it. A text that may quote a
+value, such as an error of a server or an exception of a user's function, must be passed through `redact`.
 """
 
 import os
@@ -96,7 +96,7 @@ class Secrets:
         if source is None or source.file is None:
             value = self._environ.get(source.env) if source and source.env else None
             if value:
-                note_unknown()  # what a secret has told is not kept, not even as a digest
+                note_unknown()  # results that depend on a secret are not cached, not even its digest
             elif source and source.env:
                 note_variable(source.env, value)
             return value or None

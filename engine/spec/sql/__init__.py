@@ -1,4 +1,4 @@
-"""SQL of query datasets: what it reads, its problems, and its variables as typed literals.
+"""SQL of query datasets: its inputs, its problems, and its variables as typed literals.
 
 sqlglot parses the SQL in DuckDB's dialect, the nearest to polars' SQLContext among the dialects that it has; it is
 imported by the first query. The text that runs is the user's text, because sqlglot's generated SQL can mean something
@@ -51,10 +51,10 @@ def list_tables(sql: str) -> set[str]:
 
 
 def reads_stored_table(sql: str, table: str) -> bool:
-    """Tell whether a query for a database reads a table of it; `table` is `name` or `schema.name`.
+    """Return whether a query for a database reads a table of it; `table` is `name` or `schema.name`.
 
-    Databases differ in what they make of capitals, so these do not count; nor does a schema that one of them leaves
-    out. It is False if the query cannot be parsed.
+    Databases differ in the case of names, so case is ignored; so is a schema that only one of the names has. The result
+    is False if the query cannot be parsed.
     """
     schema, name = split_table_name(table) or (None, table)
     return any(
@@ -70,7 +70,7 @@ def list_columns(sql: str) -> list[str] | None:
 
 
 def has_order(sql: str) -> bool:
-    """Tell whether the query gives its rows an order: whether it, not only a part of it, has ORDER BY."""
+    """Return whether the query gives its rows an order: whether it, not only a part of it, has ORDER BY."""
     return describe_query(sql).is_ordered
 
 
@@ -115,7 +115,7 @@ def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
 
 
 def _keeps_structure(sql: str, literals: Sequence[str], bound: str) -> bool:
-    """Tell whether values change nothing of a query but their own places.
+    """Return whether values change only their own places in a query.
 
     In the syntax tree every placeholder becomes the parsed literal. If the bound text does not parse to this tree, a
     value has changed more.

@@ -1,7 +1,7 @@
-"""What parsing has told of a text, kept in the user's cache folder by the hash of the text.
+"""Caches the results of parsing a text in the user's cache folder, by the hash of the text.
 
-Importing sqlglot and parsing take most of the time of a short command, and what they tell depends on nothing but the
-text, the installed sqlglot and this code. So all of these are in the hash, and an answer is never out of date.
+Importing sqlglot and parsing take most of the time of a short command. The results depend only on the text, the
+installed sqlglot and this code. So all of these are in the hash, and a cached result is never out of date.
 """
 
 import hashlib
@@ -18,19 +18,19 @@ from engine.file_identity import FileIdentity
 from engine.user_cache import keep_bytes, read_kept
 
 MOST_ANSWERS = 2_000
-"""Answers that are kept: about 2 MB. When there are more, the older half is removed."""
+"""Most cached results, about 2 MB; above it, the older half is removed."""
 
 
 _may_parse = ContextVar("_may_parse", default=True)
 
 
 class AnswerNotKeptError(Exception):
-    """The answer is not kept, and must not be found by this process."""
+    """The result is not cached, and this process must not compute it."""
 
 
 @contextmanager
 def refuse_parsing() -> Iterator[None]:
-    """Raise AnswerNotKeptError in the block instead of finding an answer: a parser takes 10 MB of memory for good."""
+    """Raise AnswerNotKeptError in the block instead of parsing, which takes 10 MB of memory permanently."""
     token = _may_parse.set(False)
     try:
         yield
@@ -39,14 +39,14 @@ def refuse_parsing() -> Iterator[None]:
 
 
 def keep_answer(question: str, text: str, find: Callable[[], Any]) -> Any:
-    """Return the JSON-ready answer of `find` to a question about a text, or the one that was kept.
+    """Return the JSON result of `find` for a question about a text, or the cached one.
 
-    Nothing depends on whether it can be kept: a folder that is read-only or full, or a damaged file, costs time alone.
+    A failure of the cache, such as a read-only or full folder or a damaged file, costs only time.
 
     Raises
     ------
     AnswerNotKeptError
-        It is not kept, and parsing is refused here.
+        The result is not cached, and parsing is refused here.
     """
     hashed = hashlib.sha256(json.dumps([question, text, _describe_code()]).encode("utf-8", "surrogatepass")).hexdigest()
     name = f"{hashed}.json"
@@ -63,7 +63,7 @@ def keep_answer(question: str, text: str, find: Callable[[], Any]) -> Any:
 
 @cache
 def _describe_code() -> list[object]:
-    """Return what an answer depends on beside the text."""
+    """Return the inputs of a result besides the text."""
     found = find_spec("sqlglot")
     parser = FileIdentity.from_stat(Path(found.origin).stat()) if found and found.origin else ()
     sources = sorted(Path(__file__).parent.glob("*.py"))

@@ -1,4 +1,4 @@
-"""Finds comparisons with a variable that is null: they hold for no row, as if there were no data."""
+"""Finds comparisons with null variables, which are true for no row, as if there were no data."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ def require_compared_values(
     Parameters
     ----------
     placed
-        Each reference to a variable, with the placeholder that stands for it in the syntax tree.
+        Each reference to a variable, with its placeholder in the syntax tree.
 
     Raises
     ------

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MAX_SQL_LENGTH = 20_000
 MAX_SQL_REFERENCES = 200
 MAX_SQL_DEPTH = 30
-"""Levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
+"""Most levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
 MAX_TOKENS_READ_AGAIN = 20_000
-"""Tokens that the parser may go back over in one query; ordinary queries of full length need fewer than 2,000."""
+"""Most tokens that the parser may read again in one query; ordinary queries need fewer than 2,000."""
 
 _WRITING_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "ALTER", "DROP", "TRUNCATE")
 """Words that are not misspelt forms of SELECT, although some are similar to it."""
@@ -54,7 +54,7 @@ class SqlQuery:
 
 
 class TooManyReadings(Exception):  # noqa: N818 - a bound of ours, not an error of the SQL
-    """The parser has gone back too often."""
+    """The parser has read too many tokens again."""
 
 
 class _BoundedReadings:
@@ -65,12 +65,13 @@ class _BoundedReadings:
     """
 
     tokens_read_again = 0
+    _index: int
 
     def _retreat(self, index: int) -> None:
-        self.tokens_read_again += max(0, self._index - index)  # type: ignore[attr-defined]
+        self.tokens_read_again += max(0, self._index - index)
         if self.tokens_read_again > MAX_TOKENS_READ_AGAIN:
             raise TooManyReadings
-        super()._retreat(index)  # type: ignore[misc]
+        super()._retreat(index)  # type: ignore[misc]  # that of the parser
 
 
 @cache
@@ -114,7 +115,7 @@ def load_database_dialect(kind: str) -> "type[Dialect]":
 
 
 def parse_sql(sql: str) -> "exp.Query":
-    """Return sqlglot's syntax tree; raises sqlglot's errors."""
+    """Return sqlglot's syntax tree; let sqlglot's errors pass."""
     import sqlglot
 
     return cast("exp.Query", sqlglot.parse_one(sql, read=_load_dialect(), error_message_context=MAX_SQL_LENGTH))
@@ -178,15 +179,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             found.append(Problem(start, size, "sql-statement", "a query is one SELECT, but there is more after the ;"))
             break
         if first and text.upper() not in ("SELECT", "WITH", "("):
-            shown = by_offset[start].text if start in by_offset else text
-            suggestion = find_similar(text.upper(), ["SELECT", "WITH", *_WRITING_STATEMENTS])
-            help_ = "a query can only read data"
-            if suggestion == "DELETE":
-                help_ += "; keep the rows that you want with WHERE"
-            elif suggestion in ("SELECT", "WITH"):
-                help_ = f'did you mean "{suggestion}"?'
-            message = f"a query must start with SELECT or WITH, not with {shown}"
-            found.append(Problem(start, len(shown), "sql-statement", message, help_))
+            found.append(_refuse_start(start, text, by_offset[start].text if start in by_offset else text))
             break
         first, ended = False, kind == "end"
         depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
@@ -219,6 +212,18 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             message = f"{reference.text} is not a reference to a variable"
             found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
     return tuple(references), found
+
+
+def _refuse_start(start: int, text: str, shown: str) -> Problem:
+    """Return the problem of a query that starts with another text than SELECT or WITH, `shown` as the user knows it."""
+    suggestion = find_similar(text.upper(), ["SELECT", "WITH", *_WRITING_STATEMENTS])
+    help_ = "a query can only read data"
+    if suggestion == "DELETE":
+        help_ += "; keep the rows that you want with WHERE"
+    elif suggestion in ("SELECT", "WITH"):
+        help_ = f'did you mean "{suggestion}"?'
+    message = f"a query must start with SELECT or WITH, not with {shown}"
+    return Problem(start, len(shown), "sql-statement", message, help_)
 
 
 def check_quoted_references(text: str, start: int, inside: list[VariableReference]) -> Iterator[Problem]:
@@ -255,7 +260,7 @@ def find_placeholders(tree: "exp.Query") -> list["exp.Placeholder"]:
 
 
 def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
-    """Return the index of the reference that a placeholder stands for."""
+    """Return the index of the reference of a placeholder."""
     return int(placeholder.name[1:], 16)
 
 

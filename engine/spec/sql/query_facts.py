@@ -1,4 +1,4 @@
-"""What the syntax tree of a query tells: the tables that it reads, the columns that it gives, and what is wrong."""
+"""Analyses the syntax tree of a query: its tables, its columns, and its problems."""
 
 import re
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ class TableReference:
     Attributes
     ----------
     name, schema
-        Its name, and the name of a schema before it; the name is empty for what is not a name, such as a function.
+        Its name, and the name of a schema before it; the name is empty for anything else, such as a function.
     offset, length
         Its place in the SQL.
     is_variable
-        Whether a variable stands in its place.
+        Whether a variable is in its place.
     """
 
     name: str
@@ -37,7 +37,7 @@ class TableReference:
 
 @dataclass(frozen=True, slots=True)
 class QueryFacts:
-    """What is known of a query; nothing but the problems if it cannot be parsed.
+    """The facts about a query; only the problems if it cannot be parsed.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class QueryFacts:
 
 @cache  # the rules, a plan and every iteration of a loop ask about the same queries
 def describe_query(sql: str) -> QueryFacts:
-    """Return what the SQL of a query dataset tells."""
+    """Return the facts about the SQL of a query dataset."""
     return QueryFacts.from_json(keep_answer("query", sql, lambda: asdict(_describe(read_query(sql)))))
 
 

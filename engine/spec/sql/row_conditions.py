@@ -1,4 +1,4 @@
-"""Conditions in SQL on the columns of single rows, such as `age < 25 AND country = 'IT'`: what is wrong with them.
+"""Checks and binds SQL conditions on the columns of single rows, such as `age < 25 AND country = 'IT'`.
 
 A condition becomes the only column of a query, so it is read, checked and bound to variables like any query.
 """
@@ -56,7 +56,7 @@ def list_bound_columns(query: str) -> list[str]:
 
 
 def bind_row_condition(condition: str, values: Mapping[str, Scalar | date]) -> str:
-    """Return a query over the table `rows` whose column `holds` tells where a condition holds."""
+    """Return a query over the table `rows` whose column `holds` is true where a condition holds."""
     return bind_variables(_write_query(condition), values)
 
 
@@ -83,7 +83,7 @@ def write_row_condition(column: str, relation: str, value: float | str | bool | 
 
 
 def _is_plain(column: str) -> bool:
-    """Tell whether a column needs no quotes: a word that no dialect of SQL uses itself."""
+    """Return whether a column needs no quotes: a word that no dialect of SQL uses itself."""
     from sqlglot import exp
     from sqlglot.tokens import Tokenizer
 
@@ -103,7 +103,7 @@ def _is_one_condition(query: str) -> bool:
 
 
 def _has_query(query: str) -> bool:
-    """Tell whether a query holds another one, or counts rows: a condition is about one row."""
+    """Return whether a query holds another one, or counts rows: a condition is about one row."""
     from sqlglot import exp
 
     tree = parse_sql(insert_placeholders(query, list_references(query)).replace("$${", "${"))

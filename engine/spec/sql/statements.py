@@ -44,7 +44,7 @@ _PLACEHOLDER = re.compile(r"_[0-9a-f]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class SqlStatement:
-    """What is known of a statement; `word` is its first."""
+    """The facts about a statement; `word` is its first word."""
 
     word: str
     references: tuple[VariableReference, ...]
@@ -53,7 +53,7 @@ class SqlStatement:
 
 @cache
 def read_statement(sql: str, kind: str) -> SqlStatement:
-    """Return what is known of a statement for the databases of a kind of connections, postgresql or duckdb."""
+    """Return the facts about a statement for the databases of a kind of connections, postgresql or duckdb."""
     word = _find_first_word(sql)
     if len(sql) > MAX_SQL_LENGTH:
         message = f"the SQL has {len(sql)} characters, but at most {MAX_SQL_LENGTH} are allowed"
@@ -213,7 +213,7 @@ def _parse_all(sql: str, kind: str) -> "list[exp.Expr]":
 
 @contextmanager
 def _silent_parser() -> Iterator[None]:
-    """Keep sqlglot from logging that it does not know a statement, which is then sent as it is."""
+    """Keep sqlglot from logging unknown statements, which are sent unchanged."""
     import logging
 
     log = logging.getLogger("sqlglot")

@@ -1,4 +1,4 @@
-"""Times of triggers in the hours at which the clocks of a zone are changed: what happens on these days.
+"""Describes times of triggers in the hours at which the clocks of a zone change.
 
 The rules are those of Debian's cron. If minute and hour are both fixed, a time that a day does
 not have comes when the clock has been put forward, and a time that it has twice comes once. If one of them begins with
@@ -15,16 +15,16 @@ from engine.formatting.lists import join_some, join_words
 from engine.spec.times.declared_times import MONTHS, go_back
 
 MOST_TIMES = 3
-"""So many times of a day are named, and the others counted."""
+"""Most times of a day that are named; the others are counted."""
 
 _YEARS = 10
-"""So many years are looked at: days of clock changes move in the calendar, and a cron may name a single day."""
+"""Number of years examined: days of clock changes move in the calendar, and a cron may name a single day."""
 
 
 def describe_cron_clock_changes(cron: str, zone: tzinfo, year: int) -> str | None:
-    """Return what happens to a cron with fixed hours when the clocks of its zone are changed; None if nothing.
+    """Return the effect of clock changes in its zone on a cron with fixed hours; None if there is none.
 
-    The cron must be legal. The changes of the ten years from `year` on are looked at.
+    The cron must be valid. The changes of the ten years from `year` on are examined.
     """
     minute, hour, *_ = cron.split()
     if zone is UTC or hour.startswith("*"):
@@ -35,7 +35,7 @@ def describe_cron_clock_changes(cron: str, zone: tzinfo, year: int) -> str | Non
 def describe_interval_clock_changes(
     since: date | datetime, every: timedelta | str, zone: tzinfo, year: int
 ) -> str | None:
-    """Return what happens to an interval when the clocks of its zone are changed; None if nothing.
+    """Return the effect of clock changes in its zone on an interval; None if there is none.
 
     That is so only if it has a time of the day: if `every` is whole days, or one of MONTHS, and `since` is no instant.
     """

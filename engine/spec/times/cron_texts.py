@@ -1,4 +1,4 @@
-"""Cron expressions: what is wrong with one, in the words of whoever wrote it, and what may surprise in a right one.
+"""Explains cron expressions: the problems of invalid ones, and possible surprises of valid ones.
 
 cronsim reads them by the rules of Debian's cron. It is imported by the first expression; its own errors name a field
 alone, so that each part is tried by itself here.
@@ -28,7 +28,7 @@ _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001  any moment does: whether an expre
 
 @dataclass(frozen=True, slots=True)
 class CronField:
-    """A field of an expression: its name, its lowest and highest value, their names, and what it may be, in words."""
+    """A field of an expression: its name, its lowest and highest value, their names, and its valid form as text."""
 
     name: str
     low: int
@@ -54,7 +54,7 @@ CRON_FIELDS = (
 
 
 def find_cron_problem(text: str) -> Problem | None:
-    """Return what is wrong with an expression; None if nothing is."""
+    """Return the problem of an expression; None if it is valid."""
     fields = [*re.finditer(r"\S+", text)]
     if len(fields) != len(CRON_FIELDS):
         help_ = _suggest_five_fields([found[0] for found in fields])
@@ -77,7 +77,7 @@ def find_cron_problem(text: str) -> Problem | None:
 
 
 def find_cron_surprises(text: str) -> Iterator[Problem]:
-    """Yield what a legal expression means where many expect something else."""
+    """Yield the meanings of a valid expression that many do not expect."""
     fields = [*re.finditer(r"\S+", text)]
     for field, found in zip(CRON_FIELDS[:2], fields, strict=False):
         for item in re.finditer(r"[^,]+", found[0]):
@@ -124,7 +124,7 @@ def _is_legal_item(field: CronField, item: str) -> bool:
 
 
 def _suggest_item(field: CronField, item: str) -> str:
-    """Return the help for an item that is not legal: what was probably meant, or else what is allowed."""
+    """Return the help for an invalid item: the probable value, or the allowed ones."""
     parts = item.upper().split("-")
     if not item:
         return "remove a comma"
@@ -145,7 +145,7 @@ def _suggest_item(field: CronField, item: str) -> str:
 
 
 def _suggest_five_fields(fields: list[str]) -> str:
-    """Return the help for another number of fields: the expression that was probably meant, or what the fields are."""
+    """Return the help for a wrong number of fields: the probable expression, or a description of the fields."""
     text = " ".join(fields)
     if text.lower() in _NICKNAMES:
         return f'write "{_NICKNAMES[text.lower()]}"'

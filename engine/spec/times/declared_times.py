@@ -6,7 +6,7 @@ from engine.spec.resources.project import ProjectResource
 from engine.spec.variables.moment import add_months, find_time_zone, place_moment
 
 YEARS = range(1900, 3000)
-"""The years that data can stand for: another one is a slip."""
+"""The valid years of data; others are assumed to be mistakes."""
 
 MONTHS = {"1mo": 1, "3mo": 3, "1y": 12}
 """The lengths of periods that are counted in months."""
@@ -18,7 +18,7 @@ def find_moment(declared: date | datetime, zone: tzinfo) -> datetime:
 
 
 def format_declared_time(declared: date | datetime) -> str:
-    """Return a declared date or time as people read it: `2026-03-01`, `2026-03-01 12:30`."""
+    """Return a declared date or time as text: `2026-03-01`, `2026-03-01 12:30`."""
     if not isinstance(declared, datetime):
         return declared.isoformat()
     precision = "minutes" if not (declared.second or declared.microsecond) else "auto"
@@ -42,7 +42,7 @@ def go_back(declared: date | datetime, every: timedelta | str, count: int, zone:
 
 
 def find_zone(project: ProjectResource) -> tzinfo:
-    """Return the time zone of a project, in which declared dates and times are unless they say otherwise."""
+    """Return the time zone of a project, the default of declared dates and times."""
     try:
         return find_time_zone(project.timezone)
     except ValueError:  # reported where it is declared

@@ -1,4 +1,4 @@
-"""The URL of an apprise channel: split into services, loaded, and masked. Apprise is imported when one is loaded."""
+"""Splits, loads and masks the URL of an apprise channel. Apprise is imported when a URL is loaded."""
 
 import logging
 import re
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 SOCKET_PREFIX = "Socket Exception"
 DETAIL_PREFIXES = ("Response Details", SOCKET_PREFIX)
-"""How apprise begins the debug records that hold the reply of the service."""
+"""Prefixes of apprise's debug records with the reply of the service."""
 
-# Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
+# Their debug records contain whole URLs with tokens: none of them may reach our logs unmasked.
 logging.getLogger("apprise").propagate = False
 logging.getLogger("apprise").addHandler(logging.NullHandler())
 logging.getLogger("urllib3").setLevel(logging.INFO)
@@ -29,7 +29,7 @@ def split_urls(text: str) -> list[str]:
 
 
 def load_service(url: str, warnings: list[str] | None = None) -> "apprise.NotifyBase":
-    """Return the service of one URL, ready to send; add to `warnings` what of the URL is not used, such as a target.
+    """Return the service of one URL, ready to send; add ignored parts of the URL, such as a target, to `warnings`.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def load_service(url: str, warnings: list[str] | None = None) -> "apprise.Notify
 
 @contextmanager
 def listen_to_apprise() -> Iterator[list[str]]:
-    """Yield the list of what apprise says in this thread: warnings, errors, and the replies of services."""
+    """Yield the list of apprise's messages in this thread: warnings, errors, and replies of services."""
     heard: list[str] = []
     listener = _Listener(threading.get_ident(), heard)
     logger = logging.getLogger("apprise")
@@ -67,7 +67,7 @@ def listen_to_apprise() -> Iterator[list[str]]:
 
 
 class _Listener(logging.Handler):
-    """Keeps what one thread logs: another may still wait for a server that was given up."""
+    """Keeps the log records of one thread: another may still wait for a server after its timeout."""
 
     def __init__(self, thread: int, heard: list[str]) -> None:
         super().__init__()

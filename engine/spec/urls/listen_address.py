@@ -6,7 +6,7 @@ EXAMPLES = "write HOST:PORT, such as 127.0.0.1:7310 or [::1]:7310"
 
 
 def parse_listen_address(text: str) -> tuple[str, int]:
-    """Return the host, without brackets, and the port; raises ValueError if the text is not an address."""
+    """Return the host, without brackets, and the port; raise ValueError if the text is not an address."""
     host, colon, port = text.rpartition(":")
     name = host.removeprefix("[").removesuffix("]")
     is_six = host != name
@@ -16,7 +16,7 @@ def parse_listen_address(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach what listens at a host."""
+    """Return whether only this machine can reach a host."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

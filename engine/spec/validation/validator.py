@@ -155,7 +155,7 @@ class SpecValidator:
         return chosen.model_construct(None, **values) if valid else INVALID
 
     def _require_value(self, entry: MapEntry) -> Invalid | None:
-        """Report a key whose variable is null: it would count as left out, which nobody would see."""
+        """Report a key whose variable is null: it would silently count as left out."""
         only = find_only_reference(entry.value.text) if isinstance(entry.value, ScalarNode) else None
         if only is None:
             return None

@@ -1,4 +1,4 @@
-"""What a text of the wrong type was probably meant to be: the hints for common mistakes in values."""
+"""Hints for common mistakes in values of the wrong type."""
 
 import re
 from datetime import timedelta
@@ -21,11 +21,11 @@ _FOREIGN_WORDS = {
 """Words that other tools use, and those of this language that correspond to them."""
 
 _TRUTH_VALUES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
-"""What older versions of YAML read as true and false."""
+"""Texts that older versions of YAML read as true and false."""
 
 
 def hint_for_text(type_: ValueType, text: str, name: str | int) -> str | None:
-    """Return what to write in place of a text that the type does not allow; None if nobody can tell.
+    """Return the replacement for a text that the type does not allow; None if it is unknown.
 
     `name` is the key of the text, or its index in a list.
     """

@@ -112,7 +112,7 @@ class ValueType:
         return INVALID
 
     def describe(self) -> str:
-        """Describe in words what is allowed, for use in a message."""
+        """Describe the allowed values for a message."""
         listed = ", ".join(map(str, self.literals))
         words = [f"one of {listed}" if len(self.literals) > 1 else listed] if self.literals else []
         if {int, float, str, bool} <= self.scalars:

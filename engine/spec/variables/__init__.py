@@ -1,1 +1,1 @@
-"""Variables of a spec: references to them, their values, and the moment that a run stands for."""
+"""Variables of a spec: references to them, their values, and the moment of a run."""

@@ -1,4 +1,4 @@
-"""The moment that a run stands for, its "as of": the names that every text of a spec may use for it.
+"""The moment of a run, its "as of", and the names for it in texts of a spec.
 
 One moment is fixed for a call of the engine, and the runs that it starts inherit it. So a nightly run that is repeated
 for an earlier day (`--as-of 2026-11-20`) reads what it read then.
@@ -132,7 +132,7 @@ def find_end(until: date | datetime | timedelta, what: str, now: datetime, zone:
 
 
 def parse_moment(text: str) -> date | datetime:
-    """Return the date, or the time, that a text such as `2026-11-28` or `2026-11-28T02:30` stands for.
+    """Return the date or the time of a text such as `2026-11-28` or `2026-11-28T02:30`.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def find_time_zone(name: str) -> tzinfo:
     Raises
     ------
     ValueError
-        There is no such zone; the message says what was meant, if that is likely.
+        The zone does not exist; the message suggests a similar one.
     """
     if name == "UTC":
         return UTC
@@ -176,7 +176,7 @@ def _note_zone(name: str, folders: Sequence[str]) -> None:
     """Note the file of a zone as zoneinfo finds it: in the first of these folders that has it, else in tzdata."""
     note_variable("PYTHONTZPATH", os.environ.get("PYTHONTZPATH"))
     for folder in folders:
-        path = os.path.join(folder, name)  # noqa: PTH118
+        path = os.path.join(folder, name)  # noqa: PTH118  as zoneinfo joins them
         try:
             found = look_again("file", path)
         except (OSError, ValueError):

@@ -65,7 +65,7 @@ class VariableReference:
     days: int = 0
 
     def add_days(self, value: Any) -> Any:
-        """Return what the reference stands for, given the value of its names.
+        """Return the value of the reference, given the values of its names.
 
         Raises
         ------
@@ -204,7 +204,7 @@ def parse_value(text: str) -> Value:
 
 
 def parse_iso_date(text: str) -> date | None:
-    """Return the date that a text such as `2017-10-01` stands for, or None for any other text."""
+    """Return the date of a text such as `2017-10-01`, or None for any other text."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
         return None
     try:
@@ -251,7 +251,7 @@ def suggest_variable(name: str, declared: Iterable[str]) -> str:
 
 
 def report_shift(node: ScalarNode, reference: VariableReference, value: Value, findings: Findings) -> Value | Invalid:
-    """Return what a reference stands for, given the value of its name; INVALID with a finding if it is not a date."""
+    """Return the value of a reference, given that of its name; INVALID with a finding if it is not a date."""
     try:
         shifted: Value = reference.add_days(value)
     except ValueError as problem:

@@ -92,7 +92,7 @@ class VariableResolver:
     values, types
         The value and the type of each variable. A variable with a problem has no value.
     names
-        All that a text may refer to: the variables, and the names of the moment that a run stands for.
+        All names for references: the variables, and the names of the run's moment.
     used_names
         Names of variables that something refers to. The passes over the spec add to it.
     declarations
@@ -207,7 +207,7 @@ class VariableResolver:
         return filled
 
     def _resolve_reference(self, node: ScalarNode, reference: VariableReference) -> Value | Invalid:
-        """Return what a reference in a variable's value stands for; INVALID with a finding if that is nothing."""
+        """Return the value of a reference in a variable's value; INVALID with a finding if it has none."""
         at = node.position_of(reference.offset, reference.length)
         match reference.parts:
             case ("env", name):

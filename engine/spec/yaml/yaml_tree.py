@@ -86,7 +86,7 @@ def _measure_indentation(block: str) -> int:
 
 
 def _measure_written_length(raw: str, at: int, quote: str) -> int:
-    """Return how many characters of the file, from `at` on, stand for one character of the text."""
+    """Return how many characters of the file, from `at` on, encode one character of the text."""
     if quote == "'" and raw.startswith("''", at):
         return 2
     if quote == '"' and raw.startswith("\\", at):
@@ -365,7 +365,7 @@ def position_at(root: MapNode, path: Iterable[str | int]) -> Position:
 
 
 def node_at(root: YamlNode, path: Iterable[str | int]) -> YamlNode | None:
-    """Return the node that a path of keys and list indices leads to, or None if there is none."""
+    """Return the node at a path of keys and list indices, or None if it does not exist."""
     node: YamlNode | None = root
     for part in path:
         if isinstance(node, MapNode) and isinstance(part, str):

@@ -16,7 +16,7 @@ COPY_TRIES = 5
 
 
 def is_writable_state(folder: Path) -> bool:
-    """Tell whether this user can write a state in `folder`, which need not exist yet."""
+    """Return whether this user can write a state in `folder`, which need not exist yet."""
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent

@@ -119,7 +119,7 @@ def check_database_file(folder: Path) -> None:
 
 
 def _lacks_a_table(message: str) -> bool:
-    """Tell whether a message of SQLite is about a missing table or column of the state, or a text that is not UTF-8."""
+    """Return whether a message of SQLite is about a missing table or column, or a text that is not UTF-8."""
     found = re.match(r"no such (?:table|column): (\w+)|table (\w+) has no column|Could not decode to UTF-8", message)
     return found is not None and (found[1] or found[2] or "runs") in metadata.tables
 

@@ -67,7 +67,7 @@ class Node:
             yield
 
     def take_lock(self, deployment: str, *, wait: float) -> int:
-        """Return a descriptor that holds the lock of a deployment, for a child process; raises LockBusy."""
+        """Return a descriptor with the lock of a deployment, for a child process; raise LockBusy if it is held."""
         with name_node():
             return self._locks.take(_lock_name(deployment), wait=wait)
 

@@ -44,7 +44,7 @@ def copy_state(place: Path | StateLocation) -> Iterator[Path]:
 
 
 def can_write(location: StateLocation) -> bool:
-    """Tell whether this user and folder may write a state, which need not exist yet; raise StoreError on failure."""
+    """Return whether this user and folder may write a state, which need not exist yet; raise StoreError on failure."""
     if not is_writable_state(location.folder):
         return False
     database = location.open_database()

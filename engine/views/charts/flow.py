@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from engine.spec.secrets.redaction import Redact
-from engine.views.charts.svg import PAGE_COLOURS, Colours, Drawing, clip_label
+from engine.views.charts.svg import PAGE_COLOURS, Drawing, clip_label
 from engine.views.flow import FlowNode, Key
 
 BOX_WIDTH, BOX_HEIGHT = 168.0, 42.0
@@ -23,9 +23,7 @@ STRIPES = {
 LABEL = 20
 
 
-def draw_flow(
-    nodes: Sequence[FlowNode], addresses: Mapping[Key, str], redact: Redact, colours: Colours = PAGE_COLOURS
-) -> Drawing:
+def draw_flow(nodes: Sequence[FlowNode], addresses: Mapping[Key, str], redact: Redact) -> Drawing:
     """Draw resources as linked boxes in layers: each is to the right of everything it needs."""
     layers = arrange_layers(nodes)
     places = {
@@ -34,13 +32,13 @@ def draw_flow(
         for row, node in enumerate(layer)
     }
     height = max((len(layer) for layer in layers), default=0) * DOWN
-    drawing = Drawing(max(len(layers) - 1, 0) * ACROSS + BOX_WIDTH + 8, height, colours)
+    drawing = Drawing(max(len(layers) - 1, 0) * ACROSS + BOX_WIDTH + 8, height, PAGE_COLOURS)
     for node in nodes:
         for need in node.needs:
             _draw_arrow(drawing, places[need], places[node.key])
     for node in nodes:
         x, y = places[node.key]
-        drawing.add_link(addresses.get(node.key, ""), _draw_box(node, x, y, redact, colours))
+        drawing.add_link(addresses.get(node.key, ""), _draw_box(node, x, y, redact))
     return drawing
 
 
@@ -74,8 +72,8 @@ def _draw_arrow(drawing: Drawing, start: tuple[float, float], end: tuple[float, 
     drawing.add("path", d=f"M{to_x - 7:g},{to_y - 4:g}L{to_x:g},{to_y:g}L{to_x - 7:g},{to_y + 4:g}Z", fill="reference")
 
 
-def _draw_box(node: FlowNode, x: float, y: float, redact: Redact, colours: Colours) -> Drawing:
-    box = Drawing(x + BOX_WIDTH, y + BOX_HEIGHT, colours)
+def _draw_box(node: FlowNode, x: float, y: float, redact: Redact) -> Drawing:
+    box = Drawing(x + BOX_WIDTH, y + BOX_HEIGHT, PAGE_COLOURS)
     name = redact(node.name)
     about = f"{node.word}, {node.kind}" if node.kind else node.word
     size = {"x": x, "y": y, "height": BOX_HEIGHT, "rx": 5}

@@ -89,7 +89,7 @@ def test_a_batch_in_any_partitions_drifts_as_on_one_machine(spark, files, refere
     require_same_drift(drift.compare(reference, divided), drift.compare(reference, files[1]))
 
 
-def test_few_rows_in_two_hundred_partitions_of_which_most_are_empty_drift_as_on_one_machine(spark, tmp_path, reference):
+def test_few_rows_in_two_hundred_mostly_empty_partitions_drift_as_on_one_machine(spark, tmp_path, reference):
     make_table(3, 2_000).write_parquet(tmp_path / "few.parquet")
     frame = spark.read.parquet(str(tmp_path / "few.parquet")).repartition(200, "flag")
     require_same_drift(drift.compare(reference, frame), drift.compare(reference, tmp_path / "few.parquet"))

@@ -74,14 +74,14 @@ def find_changes(zone: str, year: int) -> list[datetime]:
 
 def list_times(cron: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
     times, found, moment = CronTimes(cron, ZoneInfo(zone)), [], after
-    while (moment := times.next_after(moment)) is not None and moment <= until:  # type: ignore[assignment]
+    while (moment := times.next_after(moment)) is not None and moment <= until:
         found.append(moment)
     return found
 
 
 def list_times_back(cron: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
     times, found, moment = CronTimes(cron, ZoneInfo(zone)), [], until
-    while (moment := times.last_until(moment)) is not None and moment > after:  # type: ignore[assignment]
+    while (moment := times.last_until(moment)) is not None and moment > after:
         found.append(moment)
         moment -= timedelta(microseconds=1)
     return found[::-1]

@@ -47,9 +47,7 @@ def test_a_time_that_is_seen_late_but_within_the_grace_counts_as_in_time(make_pr
     assert fire.reason == "missed: was due 2026-11-28 02:30 UTC, seen 5 min 1 s later; catch_up is none"
 
 
-def test_of_missed_nights_the_last_is_made_up_for_with_its_own_day_and_the_others_say_why_not(
-    make_project, ticking
-) -> None:
+def test_the_last_of_several_missed_nights_is_made_up_for_and_the_others_say_why_not(make_project, ticking) -> None:
     ticks = ticking(make_project("Europe/Berlin", s=[NIGHT]), at(24))
     fires = ticks.tick(at(28, 9))
     assert states_of(fires) == "SKIPPED SKIPPED SKIPPED SKIPPED WAITING"
@@ -70,14 +68,14 @@ def test_the_last_missed_is_that_of_the_scenario_over_its_triggers(make_project,
     assert len(fires) == 7
 
 
-def test_where_all_are_made_up_for_they_run_oldest_first_each_with_its_own_day(make_project, ticking) -> None:
+def test_missed_fires_that_are_all_made_up_for_run_oldest_first_each_with_its_own_day(make_project, ticking) -> None:
     ticks = ticking(make_project(s=[NIGHT.replace("kind", "catch_up: all, kind")]), at(24, 12))
     fires = ticks.tick(at(28, 9))
     assert states_of(fires) == "WAITING WAITING WAITING WAITING"
     assert [one.values["day"] for one in fires] == ["2026-11-25", "2026-11-26", "2026-11-27", "2026-11-28"]
 
 
-def test_at_most_a_hundred_are_made_up_for_and_a_hundred_of_the_others_are_told_one_by_one(
+def test_at_most_a_hundred_fires_are_made_up_for_and_a_hundred_others_are_reported_one_by_one(
     make_project, ticking
 ) -> None:
     every = "{name: t, kind: interval, every: 1m, catch_up: all}"
@@ -96,7 +94,7 @@ def test_at_most_a_hundred_are_made_up_for_and_a_hundred_of_the_others_are_told_
     ("trigger", "total"),
     [("cron: '* * * * *', kind: cron", 1_578_240), ("every: 1s, kind: interval", 94_694_400)],
 )
-def test_a_trigger_that_is_seen_again_after_three_years_costs_no_more_than_a_blink(
+def test_a_trigger_that_is_seen_again_after_three_years_is_decided_quickly(
     make_project, ticking, trigger: str, total: int
 ) -> None:
     ticks = ticking(make_project("Europe/Berlin", s=[f"{{name: t, {trigger}, grace: 1s}}"]), at(28, 2, 0, 30))

@@ -40,7 +40,7 @@ def test_the_newest_is_that_of_the_latest_moment_and_not_of_the_highest_number(m
     assert arrange_queue(make_project(s=TRIGGERS), waiting, NOW)[2]["into"] == 1
 
 
-def test_where_all_times_are_made_up_for_none_is_done_by_another(make_project) -> None:
+def test_missed_times_that_are_all_made_up_for_are_not_merged(make_project) -> None:
     waiting = [fire(n, trigger="each") for n in range(1, 5)] + [fire(5)]
     assert arrange_queue(make_project(s=TRIGGERS), waiting, NOW) == {}
 
@@ -53,7 +53,7 @@ def test_a_request_of_a_person_that_is_done_by_another_fire_says_by_which(make_p
     assert changes == {}
 
 
-def test_the_fire_that_stays_knows_all_that_has_changed_and_when_the_busy_scenario_is_tried_again(
+def test_a_waiting_fire_lists_all_changes_and_when_the_busy_scenario_is_tried_again(
     make_project,
 ) -> None:
     soon, late = NOW + timedelta(seconds=5), NOW + timedelta(seconds=60)
@@ -66,7 +66,7 @@ def test_the_fire_that_stays_knows_all_that_has_changed_and_when_the_busy_scenar
     assert (found[3].changed, found[3].next_try) == (("a", "b", "c"), late)
 
 
-def test_of_more_than_a_hundred_different_fires_the_oldest_are_skipped(make_project) -> None:
+def test_the_oldest_of_more_than_a_hundred_different_fires_are_skipped(make_project) -> None:
     waiting = [fire(n, day=str(n)) for n in range(1, 104)] + [fire(200, scenario="z")]
     found = apply(waiting, arrange_queue(make_project(s=TRIGGERS, z=TRIGGERS), waiting, NOW))
     assert [n for n, one in found.items() if one.state == "SKIPPED"] == [1, 2, 3]
@@ -94,7 +94,7 @@ def test_what_a_person_asks_of_a_spec_without_scenarios_is_done_and_only_by_its_
     }
 
 
-def test_what_waits_when_its_scenario_is_paused_is_skipped_but_not_what_a_person_asks_for(make_project) -> None:
+def test_waiting_fires_of_a_paused_scenario_are_skipped_but_not_requests_of_a_person(make_project) -> None:
     waiting = [fire(1), replace(fire(2, trigger="", day="b"), key="manual:x"), fire(3, scenario="z")]
     project = make_project("Europe/Berlin", s=TRIGGERS, z=TRIGGERS)
     pause = Pause("s", None, "anna@host", "holiday", NOW - timedelta(hours=1))

@@ -46,7 +46,7 @@ def test_ends_that_do_not_count_are_seen_as_well_so_they_are_read_once(make_proj
     assert (after.seen["run_end"], fires) == (2, [])
 
 
-def test_an_end_of_a_run_that_is_not_kept_any_more_stands_for_now(make_project) -> None:
+def test_the_end_of_a_run_that_is_not_kept_any_more_counts_as_now(make_project) -> None:
     project = make_project(s=[AFTER], other=[])
     (state,) = reconcile_states(project, [], NOW, newest_end=0)
     _, (fire,) = find_finished(project, "s", "after", state, [RunEnd(1, "r", "other", Outcome.SUCCESS)], NOW)

@@ -68,7 +68,7 @@ def test_a_trigger_whose_definition_has_changed_or_that_is_active_again_starts_f
         ("kind: interval, every: 1h", "kind: interval, every: 60m"),
     ],
 )
-def test_what_does_not_change_when_a_trigger_is_due_keeps_what_was_missed(
+def test_an_edit_that_does_not_change_when_a_trigger_is_due_keeps_missed_fires(
     make_project, before: str, after: str
 ) -> None:
     states = reconcile_states(make_project(s=[f"{{name: t, {before}}}"]), [], NOW, newest_end=1)
@@ -80,7 +80,7 @@ def test_a_project_with_another_time_zone_has_other_triggers(make_project) -> No
     assert reconcile(make_project("Europe/Berlin", s=[NIGHT]), states)["nightly"].evaluated_until == LATER
 
 
-def test_a_renamed_trigger_is_new_and_one_that_comes_back_as_well(make_project) -> None:
+def test_a_renamed_trigger_is_new_and_so_is_one_that_comes_back(make_project) -> None:
     named, renamed = make_project(s=[NIGHT]), make_project(s=[NIGHT.replace("nightly", "daily")])
     states = reconcile_states(named, [], NOW, newest_end=1)
     found = reconcile(renamed, states, NOW + timedelta(days=1))

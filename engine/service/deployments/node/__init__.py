@@ -1,1 +1,1 @@
-"""Deployments on an automation node: what its server does for them, and how clients ask it."""
+"""Deployments on an automation node: the server's side and the client's side."""

@@ -1,7 +1,7 @@
-"""What the folder of a node receives and loses while its server answers: bundles come, bundles and deployments go.
+"""Changes the folder of a node while its server runs: receives bundles, deletes bundles and deployments.
 
-A bundle is in `staging/` until every byte of it was checked, then it is moved into place; its row is written before.
-What is removed is moved into `staging/` first, which takes a moment however large it is, and removed by a thread.
+A bundle stays in `staging/` until all of it is checked; then its row is written and it is moved into place. A deleted
+folder is first moved into `staging/`, which is fast for any size, and then removed by a thread.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ from engine.spec.reading.node_file import NodeSpec
 from engine.store.node import Node, ReceivedBundle
 
 SPARE_BYTES = 256 * 1024**2
-"""So much must stay free on the disk: databases and logs need it."""
+"""Bytes of the disk that must stay free for databases and logs."""
 
 UPLOAD, DELETED = "upload-", "deleted-"
 LOCK_SECONDS = 1.0
@@ -41,7 +41,7 @@ class NoRoomError(EngineError):
 
 
 class Upload:
-    """A bundle that comes, in a folder of its own; nothing of it is used before it was checked."""
+    """A bundle that is being received, in its own folder; it is not used before it is checked."""
 
     def __init__(self, staging: Path, id_: str) -> None:
         self.id = id_
@@ -49,34 +49,34 @@ class Upload:
         self.folder.mkdir()
         self.path = self.folder / f"{id_}.zip"
         self._file = self.path.open("xb")
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # so that nobody takes it for one that was left
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # marks it as not abandoned
 
     def write(self, part: bytes) -> None:
-        """Write the next bytes; raises NoRoomError if they would fill the disk."""
+        """Write the next bytes; raise NoRoomError if they would fill the disk."""
         _require_room(self.folder, len(part))
         self._file.write(part)
 
     def finish(self) -> None:
-        """Bring what was written to the disk."""
+        """Flush the written bytes to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def remove(self) -> None:
-        """Remove what is left of it."""
+        """Remove the files of the upload."""
         self._file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFolder:
-    """The folder of a node; `get_settings` returns the file of the node as it was last valid."""
+    """The folder of a node; `get_settings` returns the last valid content of the node file."""
 
     node: Node
     get_settings: Callable[[], NodeSpec]
 
     @property
     def most_bytes(self) -> int:
-        """The size of the largest bundle that is taken."""
+        """The largest accepted size of a bundle."""
         return min(int(self.get_settings().resources.limits.bundle_megabytes * 1e6), MOST_ARCHIVE_BYTES)
 
     @property
@@ -86,11 +86,11 @@ class NodeFolder:
     # --- bundles
 
     def find_bundle(self, id_: str) -> ReceivedBundle | None:
-        """Return a bundle whose archive is here; None if it is not."""
+        """Return a bundle whose archive exists; None if it does not."""
         return next((one for one in self.node.list_bundles() if one.id == id_), None)
 
     def open_upload(self, id_: str, size: int) -> Upload:
-        """Return where a bundle is written to; `size` is how large it will be, as far as that is known.
+        """Start an upload of a bundle; `size` is its declared size if known.
 
         Raises
         ------
@@ -101,19 +101,19 @@ class NodeFolder:
         return Upload(self._staging, id_)
 
     def keep_upload(self, upload: Upload, by: str) -> tuple[ReceivedBundle, bool]:
-        """Check what has come, and keep it, also for its signatures; return the bundle, and whether it is new.
+        """Check an upload and keep it, also for new signatures; return the bundle, and whether it is new.
 
         Raises
         ------
         BundleError
-            It is not a bundle, or another one, or it is not signed as it must be.
+            It is not the bundle, or lacks required signatures.
         """
         upload.finish()
         settings = self.get_settings()
         keys = load_trusted_keys(settings.resources.trusted_keys, settings.folder)
         try:
             verified = verify_archive(upload.path, keys, settings.resources.require)
-        except BundleError as problem:  # where it is on the disk of the node is of no use to whoever has sent it
+        except BundleError as problem:  # its path on the node does not help the sender
             text = str(problem).replace(str(upload.path), "the bundle").replace("the bundle the bundle", "the bundle")
             raise BundleError(text) from None
         if verified.manifest.id != upload.id:
@@ -139,34 +139,34 @@ class NodeFolder:
         return bundle, known is None
 
     def delete_bundle(self, id_: str) -> None:
-        """Remove a bundle; raises UsageError if it is in use."""
+        """Remove a bundle; raise UsageError if it is in use."""
         with self.node.lock_archives():
             if id_ in list_used_bundles(self.node):
                 raise UsageError(f"the bundle {id_[:12]} is in use: a deployment has a release of it")
             remove_bundle(self.node, id_)
 
     def get_archive(self, id_: str) -> Path:
-        """Return where the archive of a bundle is, or would be."""
+        """Return the path of the archive of a bundle, which may not exist."""
         return self.node.folder / "bundles" / f"{id_}.zip"
 
     # --- deployments
 
     def delete_deployment(self, name: str, reload: Callable[[], object], *, keep_state: bool = False) -> str:
-        """Remove a deployment with all that it has; return where the rows of its state are or were, if on a server.
+        """Remove a deployment completely; return where the rows of its state are or were, if on a server.
 
         Parameters
         ----------
         keep_state
-            Let its state stay, where a deployment of this name finds it.
+            Keep its state for the next deployment of this name.
         reload
-            Lets the server read again what it serves, so that it lets go of the deployment.
+            Reloads what the server serves, so that it releases the deployment.
 
         Raises
         ------
         UsageError
-            Runs of it are at work, or its rows cannot be removed.
+            It has active runs, or its rows cannot be removed.
         LockBusy
-            An operation on it is at work.
+            An operation on it is running.
         """
         with self.node.lock(name, wait=LOCK_SECONDS):
             places = DeploymentPlaces(self.node.folder, name)
@@ -186,9 +186,9 @@ class NodeFolder:
 
     @contextmanager
     def _let_go(self, name: str, places: DeploymentPlaces, reload: Callable[[], object]) -> Iterator[Path | None]:
-        """Let the server serve a deployment no more, unless the block fails; give the file of its revision.
+        """Stop serving a deployment, unless the block fails; yield the file of its revision.
 
-        Raises UsageError if runs of it are at work.
+        Raise UsageError if it has active runs.
         """
         active = places.read_pointer()
         if active is None:
@@ -201,7 +201,7 @@ class NodeFolder:
         try:
             reload()
             spec = places.revision_of(active)
-            if has_running_runs(places, spec):  # a trigger was faster
+            if has_running_runs(places, spec):  # a trigger started one meanwhile
                 raise working
             yield spec
         except BaseException:
@@ -212,7 +212,7 @@ class NodeFolder:
     # --- what was left
 
     def sweep(self) -> None:
-        """Remove what a killed server has left of uploads and deletions."""
+        """Remove the leftovers of uploads and deletions of a killed server."""
         left = list(self._staging.glob(f"{DELETED}*"))
         left += [one for one in self._staging.glob(f"{UPLOAD}*") if not _is_locked(one)]
         self._remove_later(left)

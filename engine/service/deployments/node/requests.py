@@ -1,4 +1,4 @@
-"""What clients send to a node, and what it answers, as JSON: both sides read these models.
+"""The JSON models of requests to a node and of its responses, used by both sides.
 
 Rows of node.db (`engine.store.node.records`) are answered as they are.
 """
@@ -21,7 +21,7 @@ Scalar = str | int | float | bool
 
 
 class CareRequest(FrozenModel):
-    """What is done around an update, and how many seconds each of it may take."""
+    """The steps around an update, with their time limits in seconds."""
 
     dry_run: list[str] = Field([])
     probe_channels: bool = False
@@ -35,7 +35,7 @@ class CareRequest(FrozenModel):
 
 
 class SettingValues(FrozenModel):
-    """The settings of a deployment that decide what runs."""
+    """The settings of a deployment that affect its runs."""
 
     variables: dict[str, Any]
     connections: dict[str, dict[str, Any]]
@@ -46,18 +46,18 @@ class SettingValues(FrozenModel):
 
 
 class SettingsSnapshot(FrozenModel):
-    """What `snapshot_settings` of `engine.service.deployments.settings` returns."""
+    """The result of `snapshot_settings` in `engine.service.deployments.settings`."""
 
     values: SettingValues
     care: CareRequest
 
 
 class UpdateRequest(FrozenModel):
-    """An update of a deployment to a bundle that the node has received."""
+    """A request to update a deployment to a received bundle."""
 
     project: str = Field(min_length=1, max_length=LONGEST_NAME, description="Name of the project of the bundle.")
     bundle: str = Field(pattern="^[0-9a-f]{64}$", description="Id of the bundle.")
-    bundle_name: str = Field(min_length=1, max_length=LONGEST_NAME, description="Name by which it was chosen.")
+    bundle_name: str = Field(min_length=1, max_length=LONGEST_NAME, description="Name with which it was chosen.")
     settings: dict[str, Any] = Field(
         description="The settings of the deployment, as its spec has them: `values`, and `care`, what is done around "
         "the update.",
@@ -66,52 +66,50 @@ class UpdateRequest(FrozenModel):
             "properties": {"values": {"type": "object"}, "care": {"type": "object"}},
         },
     )
-    expected_revision: int | None = Field(
-        description="The revision that is active when this is asked for; null if none is."
-    )
+    expected_revision: int | None = Field(description="The revision that is active at the request; null if none is.")
     again: bool = Field(False, description="Deploy it although it was rolled back there.")
-    now: bool = Field(False, description="Leave out the proofs before the update.")
+    now: bool = Field(False, description="Skip the proofs before the update.")
 
     @field_validator("settings")
     @classmethod
     def _check_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Check the form of the settings, and return them as they are: their digest is compared by clients."""
+        """Check the form of the settings, and return them unchanged, since clients compare their digest."""
         SettingsSnapshot.model_validate_json(json.dumps(settings), strict=True)
         return settings
 
 
 class RollbackRequest(FrozenModel):
-    """Going back to the last healthy revision."""
+    """A request to roll back to the last healthy revision."""
 
-    expected_revision: int = Field(description="The revision that is active when this is asked for.")
-    now: bool = Field(False, description="Leave out the proofs before the update.")
+    expected_revision: int = Field(description="The revision that is active at the request.")
+    now: bool = Field(False, description="Skip the proofs before the update.")
 
 
 class DisableRequest(FrozenModel):
-    """Switching a deployment off."""
+    """A request to disable a deployment."""
 
     expected_revision: int | None = Field(
-        None, description="The revision that is active when this is asked for; null if that does not matter."
+        None, description="The revision that is active at the request; null if that does not matter."
     )
 
 
 class AcceptedOperation(FrozenModel):
-    """An operation that a node has begun, or had begun at an earlier request of the same key."""
+    """An operation started by this request, or by an earlier one with the same key."""
 
     operation: OperationRow
-    new: bool = Field(description="Whether this request has begun it.")
+    new: bool = Field(description="Whether this request started it.")
 
 
 class OperationEvent(FrozenModel):
-    """Something that an operation has said."""
+    """A message of an operation."""
 
-    number: int = Field(description="Its place among the events of the operation, from 1.")
+    number: int = Field(description="Its position among the events of the operation, from 1.")
     at: datetime
     text: str
 
 
 class EventList(FrozenModel):
-    """The events of an operation, and the state that it has reached."""
+    """The events of an operation, and its state."""
 
     operation: OperationRow
     events: list[OperationEvent]
@@ -124,7 +122,7 @@ class OperationList(FrozenModel):
 
 
 class DeploymentAnswer(FrozenModel):
-    """A deployment as it is on the node."""
+    """A deployment on the node."""
 
     state: DeployedState
 
@@ -136,40 +134,42 @@ class DeploymentList(FrozenModel):
 
 
 class BundleAnswer(FrozenModel):
-    """A bundle that the node has received."""
+    """A received bundle."""
 
     bundle: ReceivedBundle
 
 
 class BundleList(FrozenModel):
-    """The bundles that the node has received, in the order in which they came."""
+    """The received bundles, in order of arrival."""
 
     bundles: list[ReceivedBundle]
 
 
 class DeletedAnswer(FrozenModel):
-    """The id of a bundle that was removed."""
+    """The id of a removed bundle."""
 
     deleted: str
 
 
 class DeletedDeploymentAnswer(FrozenModel):
-    """The name of a deployment that was removed."""
+    """The name of a removed deployment."""
 
     deleted: str
-    rows: str = Field(description="Where the rows of its state are, or were, on a server; empty if in its folder.")
+    rows: str = Field(
+        description="The place of its state's rows if they are or were on a server; empty if in its folder."
+    )
 
 
 class RunStartRequest(FrozenModel):
-    """A run of a scenario that is asked for."""
+    """A request for a run of a scenario."""
 
     variables: dict[str, Scalar] = Field({}, description="Values that replace those of the spec.")
 
 
 class FireState(FrozenModel):
-    """A run that was asked for, or that a trigger asks for, and what has become of it.
+    """A run requested by a client or a trigger, and its status.
 
-    `run` is the id of its run; null until its process has begun.
+    `run` is the id of its run; null until its process has started.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -190,10 +190,10 @@ class FireState(FrozenModel):
 
 
 class RequestedRunAnswer(FrozenModel):
-    """The fire of a run that was asked for."""
+    """The fire of a requested run."""
 
     fire: FireState
-    new: bool = Field(description="Whether this request has made it.")
+    new: bool = Field(description="Whether this request created it.")
 
 
 class RunStepState(FrozenModel):
@@ -242,11 +242,11 @@ class RunState(FrozenModel):
     steps: list[RunStepState]
     events: list[dict[str, Any]]
     deliveries: list[DeliveryState] = Field(
-        default_factory=list, description="What has become of its messages until now; empty in a list of runs."
+        default_factory=list, description="The current delivery states of its messages; empty in a list of runs."
     )
 
     def to_record(self) -> RunRecord:
-        """Return it as a state keeps it, without its events and deliveries."""
+        """Return the run as a record of the state, without its events and deliveries."""
         values = self.model_dump(exclude={"state", "steps", "events", "deliveries"})
         steps = [one.model_dump() | {"outcome": Outcome(one.outcome)} for one in self.steps]
         outcome = None if self.state == "RUNNING" else Outcome(self.state)
@@ -254,7 +254,7 @@ class RunState(FrozenModel):
 
 
 class LogPart(FrozenModel):
-    """The whole entries of a log from a byte on, a JSON object a line, and where the next ones begin."""
+    """Complete entries of a log from a byte offset, one JSON object per line, and the offset of the next ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -275,22 +275,22 @@ class RunList(FrozenModel):
     """The newest runs of a deployment, oldest first, without their steps, events and deliveries."""
 
     runs: list[RunState]
-    total: int = Field(description="How many there are.")
+    total: int = Field(description="The total number.")
 
 
 class AbortedRunAnswer(FrozenModel):
-    """A run that was asked to end."""
+    """A run whose abort was requested."""
 
     aborting: str = Field(description="Its id.")
     ends: Literal["at once", "after its step"] = Field(
-        description="Whether the server ends its step, too, or another process lets the step at work end first."
+        description="Whether the server ends its step too, or another process lets the running step end first."
     )
 
 
 class PauseRequest(FrozenModel):
     """A pause of the triggers of a scenario."""
 
-    reason: str = Field(min_length=1, max_length=1000, description="Why, for all who see it.")
+    reason: str = Field(min_length=1, max_length=1000, description="The reason, which all users see.")
     until: str | None = Field(None, description="A date, a time, or a duration such as 12h; null: until it is resumed.")
 
 
@@ -309,13 +309,13 @@ class ResumeAnswer(FrozenModel):
 
 
 class StatusAnswers(FrozenModel):
-    """How the deployments of the node stand, each in four answers."""
+    """The status of each deployment of the node, in four answers."""
 
     deployments: list[ProjectStatus]
 
 
 class ErrorAnswer(FrozenModel):
-    """Why a request cannot be answered as asked, and what to do."""
+    """Why a request failed, and the remedy."""
 
     error: str
     help: str | None = None

@@ -1,7 +1,7 @@
-"""Deployments on an automation node, which is asked by HTTP.
+"""Deployments on an automation node, over HTTP.
 
-An update is the node's own work: it goes on whatever becomes of who has asked for it. What it says is told as it comes;
-a connection that is lost is resumed after the last event that came.
+The node carries out updates itself and finishes them even if the client ends. Messages are shown as they arrive; a lost
+connection is resumed after the last received event.
 """
 
 import time
@@ -33,7 +33,7 @@ from engine.service.deployments.updates.order import UpdateOrder
 from engine.store.node import OperationRow
 
 PATIENCE_SECONDS = 300.0
-"""How long a node that works on an operation may be out of reach; it may be starting anew."""
+"""Seconds for which a node may be unreachable during an operation, such as for a restart."""
 
 LOOK_SECONDS = 1.0
 
@@ -45,7 +45,7 @@ class NodeTarget:
     Attributes
     ----------
     tell
-        Called with what is being done, a sentence at a time.
+        Called with each progress message.
     """
 
     client: NodeClient
@@ -53,7 +53,7 @@ class NodeTarget:
     pause: Callable[[float], None] = time.sleep
 
     def find(self, deployment: str) -> DeployedState | None:
-        """Return a deployment as it is; None if nothing was deployed under that name."""
+        """Return the record of a deployment; None if nothing was deployed under that name."""
         try:
             return self.client.ask("GET", _path(deployment), DeploymentAnswer).state
         except NodeError as problem:
@@ -74,27 +74,27 @@ class NodeTarget:
         return None
 
     def list_operations(self, deployment: str) -> list[OperationRow]:
-        """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+        """Return the operations on a deployment with their steps and logs, oldest first."""
         if self.find(deployment) is None:
             return []
         return self.client.ask("GET", f"{_path(deployment)}/operations", OperationList).operations
 
     @contextmanager
     def open_evaluations(self, deployment: str) -> Iterator[NodeSource]:
-        """Yield the evaluations of a deployment, to be read."""
+        """Yield the source of a deployment's evaluations."""
         yield NodeSource(self.client, deployment)
 
     def read_status(self, deployment: str) -> ProjectStatus:
-        """Return the status of a deployment, as the node sees it."""
+        """Return the status of a deployment according to the node."""
         return self.client.ask("GET", f"{_path(deployment)}/status", ProjectStatus)
 
     def update(self, order: UpdateOrder) -> OperationRow:
-        """Let the node carry out an update, and return its operation, which has ended.
+        """Request an update of the node, and return its finished operation.
 
         Raises
         ------
         NodeError, DeploymentRefusedError
-            The node cannot be reached, or has refused it.
+            The node cannot be reached, or refuses the update.
         """
         self._bring_bundle(order)
         request = UpdateRequest(
@@ -110,20 +110,20 @@ class NodeTarget:
         return self._follow(self.client.ask("POST", path, AcceptedOperation, body=request, key=order.key).operation)
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Let the node go back to the last healthy revision before the active one, with the settings that it had."""
+        """Request a rollback to the last healthy revision before the active one, with its settings."""
         active = self._get_active(deployment, "nothing is deployed yet, so there is nothing to go back to")
         request = RollbackRequest(expected_revision=active, now=now)
         path = f"{_path(deployment)}/rollback"
         return self._follow(self.client.ask("POST", path, AcceptedOperation, body=request).operation)
 
     def disable(self, deployment: str, *, by: str) -> OperationRow:
-        """Let the triggers of a deployment start nothing any more."""
+        """Disable the triggers of a deployment."""
         request = DisableRequest(expected_revision=self._get_active(deployment, "nothing is deployed yet"))
         path = f"{_path(deployment)}/disable"
         return self._follow(self.client.ask("POST", path, AcceptedOperation, body=request).operation)
 
     def delete(self, deployment: str, *, keep_state: bool = False) -> str:
-        """Remove a deployment, also its state unless `keep_state`; return what was removed, empty if nothing."""
+        """Remove a deployment, and its state unless `keep_state`; return what was removed, empty if nothing."""
         if self.find(deployment) is None:
             return ""
         params = {"keep_state": "true"} if keep_state else None
@@ -131,7 +131,7 @@ class NodeTarget:
         try:
             rows = self.client.ask("DELETE", _path(deployment), DeletedDeploymentAnswer, params=params).rows
         except NodeError as problem:
-            if problem.status != 404:  # the answer to an earlier try was lost on the way
+            if problem.status != 404:  # the response to an earlier request was lost
                 raise
         return f"it from the node {self.client.name}{describe_state(rows, kept=keep_state)}"
 
@@ -142,7 +142,7 @@ class NodeTarget:
         return found.row.active_revision
 
     def _bring_bundle(self, order: UpdateOrder) -> None:
-        """Send the archive of a bundle, unless the node has it with as many signatures."""
+        """Upload the archive of a bundle, unless the node has it with as many signatures."""
         path = f"/v1/bundles/{order.bundle}"
         size = None if order.archive is None else order.archive.stat().st_size
         try:
@@ -157,7 +157,7 @@ class NodeTarget:
             self.client.send_file(path, order.archive, BundleAnswer)
 
     def _follow(self, operation: OperationRow) -> OperationRow:
-        """Tell what an operation says until it has ended, and return it."""
+        """Report the messages of an operation until it has ended, and return it."""
         try:
             return self._follow_events(operation)
         except (KeyboardInterrupt, EngineError):

@@ -1,9 +1,9 @@
-"""The operations on the deployments of a node, while its server answers: begun here, carried out by processes.
+"""Operations on the deployments of a node while its server runs; processes carry them out.
 
-The server begins an operation under the lock of its deployment and lets the process inherit the lock. So there is no
-moment at which somebody else could take the operation for one that a killed process has left. If the process dies,
-whoever looks next finds an operation without an end that nobody works on; the server looks each second, and has it
-concluded by a process. Processes of a server that was killed work on, and are looked at in the same way.
+The server records an operation under the lock of its deployment, and the process inherits the lock. So the operation
+never looks abandoned before its process starts. If the process dies, the operation is unfinished and its lock is free;
+the server checks for that each second and starts a process to conclude it. The processes of a killed server continue
+and are checked in the same way.
 """
 
 import subprocess
@@ -26,31 +26,31 @@ from engine.store.locks import LockBusy, leave_lock, release_lock
 from engine.store.node import Node, OperationRow, OperationState, RevisionState
 
 AT_ONCE = 2
-"""So many processes carry out operations at the same time; each loads what a run does."""
+"""Most processes that carry out operations at the same time; each loads as much as a run."""
 
 LOOK_SECONDS = 1.0
 RETRY_SECONDS = 30.0
-"""A conclusion that has failed is tried again after so many seconds."""
+"""Seconds before a failed conclusion is retried."""
 
 LOCK_SECONDS = 1.0
-"""Whoever only looks whether the lock of a deployment is held has it for a moment."""
+"""Seconds to wait for the lock of a deployment, which is held briefly by those who only test it."""
 
 DRAIN_SECONDS = 10.0
-"""Operations may take so long to end when the server is to end; then they are interrupted."""
+"""Seconds for which an ending server waits for operations before it interrupts them."""
 
 INTERRUPTION_SECONDS = 5.0
-"""Interrupted operations may take so long to end; then they are killed, and the next start concludes them."""
+"""Seconds before interrupted operations are killed; the next start concludes them."""
 
-MOST_TOLD = 4000
-"""Characters of what a failed process has printed that are told: the last ones."""
+MOST_REPORTED = 4000
+"""Most characters of a failed process's output that are reported, from its end."""
 
 
 class UsedKeyError(EngineError):
-    """The key of a request was used before for another operation."""
+    """The idempotency key of a request was used before for another operation."""
 
 
 class NodeUpdates:
-    """Begins operations on deployments, and sees to it that each comes to an end.
+    """Starts operations on deployments, and ensures that each one finishes.
 
     Parameters
     ----------
@@ -59,13 +59,16 @@ class NodeUpdates:
     environ
         The environment of the processes.
     is_draining
-        Returns whether the server is about to end.
+        Returns whether the server is ending.
     tell
-        Called with what those who run the node must know, as text; from any thread.
+        Called with messages for the operators of the node; from any thread.
     node_file
         The file of the node, which the processes read.
+
+    Attributes
+    ----------
     program
-        The program that carries out an operation, as arguments of Python.
+        The program that carries out an operation, as arguments for Python.
     """
 
     def __init__(
@@ -76,12 +79,11 @@ class NodeUpdates:
         tell: Callable[[str], None],
         *,
         node_file: Path | None = None,
-        at_once: int = AT_ONCE,
-        program: Sequence[str] = UPDATE_PROCESS,
     ) -> None:
         self._node, self._environ, self._is_draining, self._tell = node, environ, is_draining, tell
-        self._node_file, self.program = node_file, program
-        self._free = threading.Semaphore(at_once)
+        self._node_file = node_file
+        self.program: Sequence[str] = UPDATE_PROCESS
+        self._free = threading.Semaphore(AT_ONCE)
         self._beginning = threading.Lock()
         self._stopping = threading.Event()
         self._look = threading.Event()
@@ -93,7 +95,7 @@ class NodeUpdates:
     # --- beginning
 
     def begin(self, order: UpdateOrder, prepare: Callable[[], None] = lambda: None) -> tuple[OperationRow, bool]:
-        """Begin an operation, and return it and whether this call has begun it: the same key is the same operation.
+        """Start an operation; return it and whether it is new: requests with the same key are one operation.
 
         Parameters
         ----------
@@ -105,11 +107,11 @@ class NodeUpdates:
         UsedKeyError
             The key was used for another operation.
         DeploymentRefusedError
-            Somebody was faster, or is at work, or the bundle is quarantined.
+            The deployment was changed concurrently, another operation is running, or the bundle is quarantined.
         RefusedRequestError
-            The server is about to end, or a process that was killed has left something that is being concluded.
+            The server is ending, or an abandoned operation is being concluded.
         UsageError
-            The deployment is one of another project.
+            The deployment belongs to another project.
         """
         with self._beginning:
             known = None if order.key is None else self._node.operations.find_by_key(order.key)
@@ -163,7 +165,7 @@ class NodeUpdates:
         return begin_operation(self._node, deployment, order)
 
     def _compare_with_known(self, known: OperationRow, order: UpdateOrder) -> None:
-        """Raise UsedKeyError if a known operation is not what is asked for."""
+        """Raise UsedKeyError if a known operation differs from the requested one."""
         row = self._node.find_revision(known.deployment, known.to_revision)
         asked_for = (order.deployment, order.kind, order.expected)
         same = (known.deployment, known.kind, known.from_revision) == asked_for
@@ -177,7 +179,7 @@ class NodeUpdates:
     # --- carrying out
 
     def _carry_out(self, operation: OperationRow, lock: int, now: bool) -> None:
-        """Start the process of an operation when one more may be at work, and wait for its end."""
+        """Start the process of an operation when the limit allows it, and wait for its end."""
         with self._free:
             if self._stopping.is_set():  # the next start concludes it
                 release_lock(lock)
@@ -207,25 +209,25 @@ class NodeUpdates:
                 self._processes.pop(operation.id, None)
                 if code and not self._stopping.is_set():
                     size = printed.seek(0, 2)
-                    printed.seek(max(0, size - 4 * MOST_TOLD))
-                    said = printed.read().decode("utf-8", "replace")[-MOST_TOLD:].strip()
+                    printed.seek(max(0, size - 4 * MOST_REPORTED))
+                    output = printed.read().decode("utf-8", "replace")[-MOST_REPORTED:].strip()
                     how = f"was killed by signal {-code}" if code < 0 else f"has ended with exit code {code}"
                     self._tell(
                         f"{operation.deployment}: the process of the operation {operation.id} {how}"
-                        f"{f': {said}' if said else ''}"
+                        f"{f': {output}' if output else ''}"
                     )
         self._look.set()
 
     def _fail(self, operation: OperationRow, reason: str) -> None:
         try:
             self._node.operations.conclude(operation, OperationState.FAILED, RevisionState.FAILED, reason)
-        except EngineError as error:  # it is concluded later
+        except EngineError as error:  # the operation is concluded later
             self._tell(str(error))
 
-    # --- what nobody works on
+    # --- abandoned operations
 
     def start(self) -> None:
-        """Look from now on whether an operation has no end although nobody works on it."""
+        """Start to check for abandoned operations."""
         thread = threading.Thread(target=self._watch, name="updates", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -250,7 +252,7 @@ class NodeUpdates:
                 problem = ""
 
     def _conclude_left(self) -> None:
-        """Conclude the operations without an end at which nobody works."""
+        """Conclude the unfinished operations without a process."""
         now = time.monotonic()
         left = [
             one
@@ -266,7 +268,7 @@ class NodeUpdates:
     # --- the end
 
     def stop(self) -> None:
-        """Let what is at work end, interrupt it if that takes long; what has no end then is concluded at a start."""
+        """Wait for running operations and then interrupt them; the next start concludes unfinished ones."""
         self._stopping.set()
         self._look.set()
         since = self._draining_since or time.monotonic()

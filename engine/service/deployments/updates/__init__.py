@@ -1,1 +1,1 @@
-"""Updates of a deployment: how an operation begins, its states in order, and what each of them does."""
+"""Updates of a deployment: the start of an operation, its states in order, and their steps."""

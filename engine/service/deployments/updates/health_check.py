@@ -1,8 +1,8 @@
-"""Checks whether a revision that has become active is healthy.
+"""Checks whether a newly active revision is healthy.
 
-It is, if its spec can be loaded, its triggers have times or causes to wait for, the server that serves it (if one does)
-looks at them, the hooks after the update have ended well, and the scenarios of `health:` have ended, and not FAILED or
-ABORTED. The outcomes of checks do not count: they tell of data, and a month that drifts must not undo a good release.
+It is healthy if its spec loads, its triggers have times or causes, its server (if there is one) has loaded the
+triggers, the hooks after the update succeeded, and the scenarios of `health:` ended neither FAILED nor ABORTED. The
+outcomes of checks do not count: they depend on data, and drift must not roll back a good release.
 """
 
 import json
@@ -31,7 +31,7 @@ from engine.spec.sql import bind_variables, list_sql_variables
 from engine.spec.variables.references import find_references
 
 HEALTH_TRIGGER = "health check"
-"""What starts the runs of a health check, as conditions and messages name it."""
+"""The trigger name of a health check's runs in conditions and messages."""
 
 
 _GIVE_VALUES = (
@@ -44,16 +44,16 @@ class UnhealthyError(EngineError):
 
 
 def check_runnable(spec: Path, care: Care, environ: Mapping[str, str]) -> None:
-    """Check that the scenarios of `health:` can be started in a revision that is not active yet.
+    """Check that the scenarios of `health:` can be started in a revision before it is active.
 
-    They are started without values of variables, so a variable whose value is null in the deployment has none.
+    They are started without values for variables, so variables with the value null in the deployment have none.
 
     Raises
     ------
     SpecError
         The spec cannot be loaded here.
     UsageError
-        It has no such scenario, or one uses a variable without a value.
+        The spec has no such scenario, or one uses a variable without a value.
     """
     project = load(spec, environ=environ)
     for name in care.health_run:
@@ -81,7 +81,7 @@ def check_runnable(spec: Path, care: Care, environ: Mapping[str, str]) -> None:
 
 
 def _list_read_queries(scenario: Scenario, spec: ProjectResource) -> Iterator[tuple[str, str]]:
-    """Yield name and SQL of each query that a scenario reads for the targets of its steps."""
+    """Yield the name and the SQL of each query that the targets of a scenario's steps use."""
     targets = (target for step in scenario.steps if step.active for target in step.targets)
     for name in dict.fromkeys(name for target in targets for name in list_read_datasets(target, spec)):
         if isinstance(dataset := spec.datasets[name], QueryDataset):
@@ -96,21 +96,21 @@ def check_health(
     infrastructure: Path,
     tell: Callable[[str], None],
 ) -> str:
-    """Check a revision, and return what was found, one line each.
+    """Check a revision, and return the findings, one per line.
 
     Parameters
     ----------
     now
         The time from which its triggers count.
     infrastructure
-        The folder that the deployment is in.
+        The folder with the deployment.
     tell
-        Called with what is being done, and with what people must know of it, a sentence at a time.
+        Called with each progress message and warning.
 
     Raises
     ------
     UnhealthyError
-        It is not healthy; the message says why.
+        The revision is not healthy; the message says why.
     """
     found = []
     try:
@@ -143,7 +143,7 @@ def check_health(
 
 
 def _run_scenario(spec: Path, name: str, care: Care, environ: Mapping[str, str], deadline: float) -> str:
-    """Run a scenario in a process of its own; a run that has not ended at the deadline is killed."""
+    """Run a scenario in its own process; kill a run that exceeds the deadline."""
     errors: list[str] = []
     request = RunRequest(spec=spec, variables={}, scenarios=(name,), trigger=HEALTH_TRIGGER)
     done = run_in_process(
@@ -159,9 +159,9 @@ def _run_scenario(spec: Path, name: str, care: Care, environ: Mapping[str, str],
     run = done.runs[-1]
     if run.outcome in (Outcome.FAILED, Outcome.ABORTED):
         failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
-        # A check that is ERROR makes its step FAILED, but it tells of data and not of the release.
+        # A check with the outcome ERROR makes its step FAILED, but concerns the data and not the release.
         if run.outcome is Outcome.ABORTED or any(step.cause != "check" for step in failed):
             reason = next((f"step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
-            said = reason or (errors[-1] if errors else "see its log")
-            raise UnhealthyError(f"scenario {name!r} ended {run.outcome} (run {run.id}): {said}")
+            why = reason or (errors[-1] if errors else "see its log")
+            raise UnhealthyError(f"scenario {name!r} ended {run.outcome} (run {run.id}): {why}")
     return f"{name}: {run.outcome} (run {run.id})"

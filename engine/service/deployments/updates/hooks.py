@@ -1,4 +1,4 @@
-"""Runs the programs around an update, and kills each with all that it has started when its time is over."""
+"""Runs the hooks around an update, and kills each with its child processes at its time limit."""
 
 import os
 import signal
@@ -14,40 +14,39 @@ from engine.scenarios.process import END_LIMIT, SUPERVISOR
 from engine.scenarios.requests import EndReply, FailureReply, get_reply_reader
 from engine.spec.secrets.values import MAX_SECRET_BYTES
 
-MOST_TOLD = 4000
-"""Characters of what a hook has printed that are kept: the last ones."""
+MOST_KEPT = 4000
+"""Most characters of a hook's output that are kept, from its end."""
 
-MOST_READ = 4 * MOST_TOLD + 2 * MAX_SECRET_BYTES
-"""Bytes of it that secrets are masked in: one that begins before what is kept must be seen whole."""
+MOST_READ = 4 * MOST_KEPT + 2 * MAX_SECRET_BYTES
+"""Bytes of the output in which secrets are masked, including one that begins before the kept part."""
 
 
 class HookError(EngineError):
-    """A program that runs around an update has failed."""
+    """A hook of an update has failed."""
 
 
 def run_hook(
     argv: Sequence[str], seconds: float, folder: Path, environ: Mapping[str, str], redact: Callable[[str], str]
 ) -> str:
-    """Run a program and return the end of what it has printed.
+    """Run a program and return the end of its output.
 
-    What it has left running when it ends is killed, and it is killed itself if this process dies, however that dies:
-    a supervisor does both.
+    A supervisor kills the processes that it leaves running, and the program itself if this process dies.
 
     Parameters
     ----------
     redact
-        Masks the secrets, which stand in the environment of the program.
+        Masks the secrets, which are in the environment of the program.
 
     Raises
     ------
     HookError
-        It cannot be started, ends with another code than 0, or takes longer than `seconds`.
+        The program cannot be started, ends with a code other than 0, or takes longer than `seconds`.
     """
     name = argv[0]
     with tempfile.TemporaryFile() as printed:
         try:
             supervisor = subprocess.Popen(  # noqa: S603 - the program is named by the author of the spec
-                # -P: modules in the folder of the hook take the place of no module of Python
+                # -P: modules in the folder of the hook must not shadow modules of Python
                 [sys.executable, "-P", *SUPERVISOR, str(os.getpid()), *argv],
                 cwd=folder,
                 env=dict(environ),
@@ -82,7 +81,7 @@ def run_hook(
 
 
 def _end(supervisor: "subprocess.Popen[bytes]") -> None:
-    """Let the supervisor end all that it has started, and then itself."""
+    """Make the supervisor end its child processes, and then itself."""
     supervisor.terminate()
     try:
         supervisor.communicate(timeout=END_LIMIT)
@@ -99,4 +98,4 @@ def _quote_end(printed: IO[bytes], redact: Callable[[str], str]) -> str:
 def _read_end(printed: IO[bytes], redact: Callable[[str], str]) -> str:
     size = printed.seek(0, os.SEEK_END)
     printed.seek(max(0, size - MOST_READ))
-    return redact(printed.read().decode("utf-8", "replace"))[-MOST_TOLD:].strip()
+    return redact(printed.read().decode("utf-8", "replace"))[-MOST_KEPT:].strip()

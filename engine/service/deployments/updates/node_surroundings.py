@@ -1,7 +1,7 @@
-"""What an update needs on a node: taken from node.yaml, and never from whoever asks for the update.
+"""The settings of updates on a node: taken from node.yaml, and never from the request.
 
-A deployment in the folder of a node is confined by it, whoever works on it: `engine deploy` with that folder, or a
-process that concludes what a killed one has left, knows the node by the mark of the folder, or by the revisions there.
+A deployment in the folder of a node is always confined by the node: `engine deploy` with that folder, and processes
+that conclude abandoned operations, find the node by the mark of the folder, or by its revisions.
 """
 
 import os
@@ -20,7 +20,7 @@ from engine.spec.revisions.revision_file import find_node_path
 
 
 def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deployment: str) -> Surroundings:
-    """Return what an update of a deployment needs: on a node, its trusted keys and an environment of the deployment.
+    """Return the surroundings of an update: on a node, with its trusted keys and the environment of the deployment.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deploym
 
 @dataclass(frozen=True, slots=True)
 class RevisionConfinement:
-    """How a revision is confined: `node` and `signers` of its file, and the connections that the node gives to it."""
+    """The confinement of a revision: `node` and `signers` of its file, and the connections that the node provides."""
 
     node: str = ""
     signers: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class RevisionConfinement:
 def describe_confinement(
     around: Surroundings, places: DeploymentPlaces, deployment: str, signers: Iterable[str]
 ) -> RevisionConfinement:
-    """Return how a revision of a bundle that these trusted keys have signed is confined."""
+    """Return the confinement of a revision of a bundle, given the trusted keys that signed it."""
     if around.node_file is None:
         return RevisionConfinement()
     node = load_node(around.node_file)
@@ -74,12 +74,12 @@ def describe_confinement(
 
 
 def check_hooks(node_file: Path | None, care: Care) -> None:
-    """Check that the hooks of a deployment may run: its settings are signed by nobody.
+    """Check that the hooks of a deployment may run, since its settings are unsigned.
 
     Raises
     ------
     UsageError
-        They may not.
+        Hooks are not allowed.
     """
     hooks = [argv[0] for argv, _ in (*care.before, *care.after)]
     if node_file is None or not hooks or load_node(node_file).resources.allow_code:

@@ -1,4 +1,4 @@
-"""What an update of a deployment is to do, and what it needs for that."""
+"""The order for an update of a deployment, and the surroundings of updates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 
 
 class DeploymentRefusedError(EngineError):
-    """An update was refused before it began: somebody was faster, the bundle is quarantined, or there is none."""
+    """An update was refused before its start: concurrent change, quarantined bundle, or no bundle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateOrder:
-    """An update of a deployment to a bundle with settings.
+    """An order to update a deployment to a bundle with settings.
 
     Attributes
     ----------
     bundle, bundle_name
-        The id of the bundle, and the name by which it was chosen.
+        The id of the bundle, and the name with which it was chosen.
     settings
         The snapshot of `snapshot_settings`.
     archive
-        Where its archive is; None if the infrastructure has it.
+        The path of its archive; None if the infrastructure has it.
     expected
-        The revision that is to be active when the update begins: with another one, somebody was faster.
+        The revision that must be active at the start of the update; another one means a concurrent change.
     again
-        Deploy a bundle that was rolled back here before.
+        Deploy a bundle although it was rolled back here before.
     now
-        Leave out the proofs before the update.
+        Skip the proofs before the update.
     by
-        Who asks for it.
+        The user who requests it.
     key
-        The same key is the same update, however often it is asked for; None: a new one.
+        The idempotency key: orders with the same key are one update; None for a new key.
     """
 
     deployment: str
@@ -56,21 +56,21 @@ class UpdateOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What updates of deployments need.
+    """The surroundings of updates: trust, environment, retention and callbacks.
 
     Attributes
     ----------
     tell
-        Called with what is being done, a sentence at a time.
+        Called with each progress message.
     keys, require
-        The keys that are trusted, and how many of them must have signed a bundle.
+        The trusted keys, and how many of them must have signed a bundle.
     node_file
-        The node.yaml of the node that the deployments are on; None on no node. Then `keys`, `require`, `keep_bundles`
-        and `environ` are taken from there, see `node_surroundings.py`.
+        The node.yaml of the node with the deployments; None without a node. `keys`, `require`, `keep_bundles` and
+        `environ` are taken from it, see `node_surroundings.py`.
     keep_bundles
-        How many received bundles are kept, those in use included: others may be about to be deployed.
+        How many received bundles are kept, including those in use: others may soon be deployed.
     checkpoint
-        Called with the name of each point at which a crash must do no harm; tests end the process there.
+        Called with the name of each point where a crash must be harmless; tests end the process there.
     """
 
     environ: Mapping[str, str]

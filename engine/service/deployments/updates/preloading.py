@@ -1,4 +1,4 @@
-"""Asks a process for the proofs of a revision, and waits for them for a limited time."""
+"""Runs the proofs of a revision in a process, with a time limit."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from engine.service.deployments.settings import Care
 
 
 class PreloadError(EngineError):
-    """A revision was not proved to run; `log` holds the proofs up to the one that failed."""
+    """A proof of a revision failed; `log` has the proofs up to the failed one."""
 
     def __init__(self, message: str, log: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ def preload_revision(spec: Path, release: Path, care: Care, environ: Mapping[str
     Raises
     ------
     PreloadError
-        A proof has failed, or the process has died or has taken too long.
+        A proof failed, or the process died or took too long.
     """
     warnings = _Warnings([])
     request = PreloadRequest(

@@ -1,10 +1,10 @@
-"""Carries out an operation that a server has begun.
+"""Carries out an operation that a server has recorded; this is the program.
 
     python -m engine.service.deployments.updates.process FOLDER OPERATION LOCK [--node FILE] [--now]
 
-is the program. LOCK is the number of the inherited descriptor that holds the lock of the deployment, so nobody else can
-take the operation for one that was left. What the operation says is recorded in node.db; nothing is printed. SIGTERM
-interrupts it: before its revision is active it ends FAILED, after that it is left to be concluded.
+LOCK is the number of the inherited file descriptor with the lock of the deployment, so the operation does not look
+abandoned. Messages of the operation are recorded in node.db; nothing is printed. SIGTERM interrupts it: before its
+revision is active it ends FAILED, after that it is left to be concluded.
 """
 
 import os
@@ -20,7 +20,7 @@ from engine.service.deployments.updates.order import Surroundings, UpdateOrder
 from engine.store.node import Node, OperationRow, OperationState, RevisionState
 
 UPDATE_PROCESS = ("-m", "engine.service.deployments.updates.process")
-"""The program, as arguments of Python."""
+"""The program, as arguments for Python."""
 
 
 def write_arguments(
@@ -34,7 +34,7 @@ def write_arguments(
 def carry_out_operation(
     arguments: Sequence[str], environ: Mapping[str, str], checkpoint: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Do what the program does; `checkpoint` is called with the name of each point at which a crash must do no harm."""
+    """Carry out the operation; `checkpoint` is called with the name of each point where a crash must be harmless."""
     signal.signal(signal.SIGTERM, _interrupt_process)
     from engine.service.deployments.updates.updater import Updater
 

@@ -1,7 +1,7 @@
-"""Brings a bundle into an infrastructure, lays its files down for a deployment, and writes revisions of it.
+"""Copies a bundle into an infrastructure, extracts it for a deployment, and writes its revisions.
 
-The row of what is made is written before its files are moved into place, so there is no file without a row; what a
-killed process has left in `staging/` or under a name with a dot is removed by the next one.
+A row is written before its files are moved into place, so no file is without a row. Leftovers of a killed process in
+`staging/` or with a name that begins with a dot are removed by the next one.
 """
 
 import os
@@ -30,7 +30,7 @@ from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
 def receive_bundle(
     node: Node, places: DeploymentPlaces, operation: OperationRow, order: UpdateOrder, around: Surroundings
 ) -> str:
-    """Copy the archive of a bundle into the infrastructure, also for its signatures; return what was done."""
+    """Copy the archive of a bundle into the infrastructure, also for new signatures; return a text about it."""
     target = places.archive_of(order.bundle)
     present = target.exists() and read_manifest(target).id == order.bundle
     if present and (
@@ -52,7 +52,7 @@ def receive_bundle(
             raise BundleError(
                 f"the bundle {order.bundle_name} is one of the project {manifest.project!r}, not of {order.project!r}"
             )
-        if present:  # nobody else shall lose what is there to signatures that are wrong
+        if present:  # invalid signatures must not remove an archive that others use
             verify_archive(part, around.keys, around.require)
         sync_path(part)
         size = part.stat().st_size
@@ -71,7 +71,7 @@ def receive_bundle(
 
 
 def verify_bundle(node: Node, places: DeploymentPlaces, order: UpdateOrder, around: Surroundings) -> str:
-    """Check the hash of every file of the bundle, and its signatures; return who has signed it."""
+    """Check the hash of every file of the bundle, and its signatures; return a text about its signers."""
     verified = verify_archive(places.archive_of(order.bundle), around.keys, around.require)
     received = next((one for one in node.list_bundles() if one.id == order.bundle), None)
     if received is not None:
@@ -80,7 +80,7 @@ def verify_bundle(node: Node, places: DeploymentPlaces, order: UpdateOrder, arou
 
 
 def lay_down_release(places: DeploymentPlaces, bundle: str) -> Manifest:
-    """Lay the files of a bundle down, unless they are there, and return its manifest."""
+    """Extract the files of a bundle, unless they exist, and return its manifest."""
     release = places.release_of(bundle)
     if release.exists():
         return parse_manifest((release / MANIFEST_FILE).read_bytes())
@@ -92,12 +92,12 @@ def write_revision_file(
 ) -> Path:
     """Write the file of a revision, from its row and the manifest of its bundle.
 
-    Says which data are read from elsewhere although the bundle holds them.
+    Report which data are read from elsewhere although the bundle contains them.
 
     Raises
     ------
     UsageError
-        The settings name what the bundle does not have, or have hooks that may not run here.
+        The settings contain names that the bundle lacks, or hooks that are not allowed here.
     """
     values = row.settings["values"]
     check_hooks(around.node_file, Care.from_json(row.settings["care"]))
@@ -142,7 +142,7 @@ def write_revision_file(
 
 
 def _check_names(values: Mapping[str, Any], manifest: Manifest, connections: Sequence[str], row: RevisionRow) -> None:
-    """Check that the bundle has what the settings replace: without it, nobody would see that a setting does nothing."""
+    """Check that the bundle has what the settings replace; otherwise a setting would silently have no effect."""
     known = {
         "connections": connections,
         "channels": list(manifest.needs.channels),

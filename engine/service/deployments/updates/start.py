@@ -1,7 +1,7 @@
-"""How an operation on a deployment begins: what refuses it, and the row that it is from then on.
+"""Starts operations on deployments: refuses them, or records them as rows.
 
-A server that answers requests begins operations, and a process carries them out: nothing here loads what that needs.
-Whoever calls these functions holds the lock of the deployment.
+A server starts operations and a process carries them out, so nothing here loads what only the process needs. Callers of
+these functions hold the lock of the deployment.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow, Re
 
 
 def refuse_unexpected(node: Node, deployment: DeploymentRow, order: UpdateOrder) -> None:
-    """Raise DeploymentRefusedError if somebody was faster, or the bundle is quarantined."""
+    """Raise DeploymentRefusedError after a concurrent change, or if the bundle is quarantined."""
     if deployment.active_revision != order.expected:
         newest = node.find_revision(deployment.name, deployment.active_revision)
         whom = f", by {newest.made_by} at {format_second(newest.made)}" if newest else ""
@@ -29,7 +29,7 @@ def refuse_unexpected(node: Node, deployment: DeploymentRow, order: UpdateOrder)
 
 
 def begin_operation(node: Node, deployment: DeploymentRow, order: UpdateOrder) -> OperationRow:
-    """Record an operation, with the revision that it is to make active."""
+    """Record an operation, with the revision that it will activate."""
     revision = {
         "deployment": deployment.name,
         "number": node.next_revision(deployment.name),
@@ -59,7 +59,7 @@ def find_healthy(node: Node, deployment: str, *, before: int, unlike: RevisionRo
     Parameters
     ----------
     unlike
-        A revision whose bundle and settings are not looked for.
+        A revision whose bundle and settings are excluded.
     """
     same: tuple[Any, Any] = (None, None) if unlike is None else (unlike.bundle, unlike.digest)
     found = [
@@ -71,7 +71,7 @@ def find_healthy(node: Node, deployment: str, *, before: int, unlike: RevisionRo
 
 
 def find_rollback_target(node: Node, active: RevisionRow) -> RevisionRow:
-    """Return the revision to which people go back from the active one; raises DeploymentRefusedError."""
+    """Return the revision for a rollback from the active one; raise DeploymentRefusedError if there is none."""
     target = find_healthy(node, active.deployment, before=active.number, unlike=active)
     if target is None:
         raise DeploymentRefusedError(
@@ -90,7 +90,7 @@ def order_back(
     now: bool = True,
     key: str | None = None,
 ) -> UpdateOrder:
-    """Return the update that makes an earlier revision the present one again, with the settings that it had then."""
+    """Return the order that activates an earlier revision again, with its settings."""
     return UpdateOrder(
         deployment=deployment.name,
         project=deployment.project,
@@ -107,7 +107,7 @@ def order_back(
 
 
 def order_off(deployment: DeploymentRow, row: RevisionRow, by: str, key: str | None = None) -> UpdateOrder:
-    """Return the update by which triggers start nothing any more."""
+    """Return the order that disables the triggers of a deployment."""
     return UpdateOrder(
         deployment=deployment.name,
         project=deployment.project,

@@ -1,11 +1,11 @@
-"""The machine of an update: its states in order, each recorded when it is reached.
+"""The state machine of an update; each state is recorded when it is reached.
 
-    REQUESTED → RECEIVED → VERIFIED → LAID_DOWN → PRELOADED → [hooks] → ACTIVE → HEALTHY
-    before ACTIVE: FAILED, and nothing has changed;  after it: ROLLED_BACK, or ERROR if that is not possible
+    REQUESTED → RECEIVED → VERIFIED → LAID_DOWN → PRELOADED → [hooks] → ACTIVE → HEALTHY before ACTIVE: FAILED, and
+    nothing has changed;  after it: ROLLED_BACK, or ERROR if that is not possible
 
-No state is a lock: whoever works on a deployment holds its lock, which the system releases when the process ends. So
-who gets the lock next knows that nobody works on an operation without an end, and concludes it: see `conclusion.py`.
-The link of the deployment decides which revision is active; moving it is one rename.
+A process that changes a deployment holds its lock, which the system releases at the end of the process. So the next
+holder of the lock knows that an unfinished operation is abandoned, and concludes it: see `conclusion.py`. The link of
+the deployment defines the active revision; it is replaced by one rename.
 """
 
 import shutil
@@ -58,12 +58,12 @@ class Updater:
         return self._node.ensure_deployment(self._name, self._project)
 
     def update(self, order: UpdateOrder) -> OperationRow:
-        """Carry out an update and return its operation, which has ended.
+        """Carry out an update and return its finished operation.
 
         Raises
         ------
         DeploymentRefusedError
-            It was refused before it began.
+            The update was refused before it started.
         """
         refuse_unexpected(self._node, self._deployment, order)
         operation = begin_operation(self._node, self._deployment, order)
@@ -71,12 +71,12 @@ class Updater:
         return self.carry_out(operation, order)
 
     def carry_out(self, operation: OperationRow, order: UpdateOrder) -> OperationRow:
-        """Bring an operation that was begun for this process to its end, and return it.
+        """Carry out an operation that was recorded for this process, and return it.
 
         Raises
         ------
         StoreError
-            Its end cannot be recorded, because the disk is full, for instance.
+            Its end cannot be recorded, for instance because the disk is full.
         """
         try:
             try:
@@ -136,32 +136,32 @@ class Updater:
         return f"hook {argv[0]}: ended well{f': {printed}' if printed else ''}"
 
     def _do(self, operation: OperationRow, state: OperationState | None, work: Callable[[], str]) -> None:
-        """Do a step, record what it has said, and record the state that is reached by it."""
+        """Carry out a step, and record its messages and the state that it reaches."""
         name = "hook before" if state is None else str(state)
         started = self._node.database.now()
         try:
-            said = work()
+            result = work()
         except EngineError as problem:
             log = problem.log if isinstance(problem, PreloadError) else ""
             self._node.operations.add_step(operation, name, started, log, problem=str(problem))
             raise
-        self._node.operations.add_step(operation, name, started, said)
+        self._node.operations.add_step(operation, name, started, result)
         if state is not None:
             self._node.operations.advance(operation, state)
             self._around.checkpoint(str(state))
 
     def _fail(self, operation: OperationRow, reason: str) -> OperationRow:
-        """Record that a revision has not become active: nothing has changed."""
+        """Record that a revision was not activated and nothing has changed."""
         reached = self._node.operations.get(operation.id).state
         self._node.operations.conclude(
             operation, OperationState.FAILED, RevisionState.FAILED, f"after {reached}: {reason}"
         )
         return self._node.operations.get(operation.id)
 
-    # --- from the moment at which it is active
+    # --- after the activation
 
     def _switch_over(self, operation: OperationRow) -> OperationRow:
-        """Let the revision of an operation be the active one, and check its health."""
+        """Activate the revision of an operation, and check its health."""
         try:
             self._set_models(operation)
             self._around.checkpoint("models set")
@@ -174,9 +174,9 @@ class Updater:
         return self.settle(operation)
 
     def _set_models(self, operation: OperationRow) -> None:
-        """Record which model versions count in the revision, before a run can see it.
+        """Record the model versions of the revision, before a run can use it.
 
-        A revision that is switched off goes on with those of the one before, also if they were built here.
+        A disabled revision keeps those of the previous one, also if they were built here.
         """
         row = self._row_of(operation)
         spec = self.places.revision_of(row.number)
@@ -186,9 +186,9 @@ class Updater:
             continue_models(spec, operation.from_revision, self._around.environ)
 
     def settle(self, operation: OperationRow) -> OperationRow:
-        """Bring an operation whose revision is active to its end: healthy, or rolled back.
+        """Finish an operation whose revision is active: healthy, or rolled back.
 
-        It may be done again after a crash at any point of it.
+        This can be repeated after a crash at any point.
         """
         off = operation.kind == "disable"
         self._node.operations.activate(operation, enabled=not off)
@@ -206,27 +206,27 @@ class Updater:
         try:
             keep = Care.from_json(row.settings["care"]).keep
             remove_old_releases(self._node, self.places, self._name, keep, self._around.keep_bundles)
-        except (EngineError, OSError) as problem:  # the update has ended well all the same
+        except (EngineError, OSError) as problem:  # the update has succeeded anyway
             self._around.tell(f"old releases could not be removed, which the next update tries again: {problem}")
         return self._node.operations.get(operation.id)
 
     def _conclude_off(self, operation: OperationRow) -> OperationRow:
-        """Wait until triggers start nothing any more, and record the end of switching off."""
+        """Wait until the triggers are disabled, and record the end of the operation."""
         started = self._node.database.now()
         try:
             project = load(self.places.revision_of(operation.to_revision), environ=self._around.environ)
-            said = await_server(project, self._node.folder, Care().health_seconds)
+            result = await_server(project, self._node.folder, Care().health_seconds)
         except EngineError as problem:
             reason = f"it is switched off, but {problem}"
             self._node.operations.add_step(operation, "switching off", started, problem=str(problem))
             self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.OFF, reason, error=reason)
         else:
-            self._node.operations.add_step(operation, "switching off", started, said or NOT_SERVED)
+            self._node.operations.add_step(operation, "switching off", started, result or NOT_SERVED)
             self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
         return self._node.operations.get(operation.id)
 
     def _leave_revision(self, operation: OperationRow, row: RevisionRow) -> None:
-        """Record that the deployment has gone back from a revision; another bundle of it is quarantined."""
+        """Record the rollback from a revision; quarantine its bundle if the rollback changed the bundle."""
         left = self._node.find_revision(self._name, operation.from_revision)
         if left is None:
             return
@@ -240,20 +240,20 @@ class Updater:
         spec, care = self.places.revision_of(row.number), self._read_care(row)
         self._around.tell(f"revision {row.number} is active; checks its health")
         try:
-            said = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.tell)
+            result = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.tell)
         except EngineError as problem:
             self._node.operations.add_step(operation, "health check", started, problem=str(problem))
-            # Kept at once, so that whoever comes after a crash rolls back and does not check again.
+            # Recorded at once, so that after a crash the revision is rolled back and not checked again.
             self._node.operations.advance(operation, OperationState.ACTIVE, str(problem))
             self._around.checkpoint("unhealthy")
             return str(problem)
-        self._node.operations.add_step(operation, "health check", started, said)
+        self._node.operations.add_step(operation, "health check", started, result)
         return ""
 
-    # --- back
+    # --- rollback
 
     def _undo(self, operation: OperationRow, row: RevisionRow, problem: str) -> OperationRow:
-        """Go back to the last healthy revision; without one, switch the scenarios off."""
+        """Roll back to the last healthy revision; without one, disable the triggers."""
         if operation.kind == "rollback":
             reason = f"the rollback to revision {row.number} is not healthy either: {problem}"
             self._around.tell(f"{reason}; it stays as it is")
@@ -278,7 +278,7 @@ class Updater:
         return self._node.operations.get(operation.id)
 
     def quarantine(self, row: RevisionRow, why: str) -> None:
-        """Let the bundle of a revision be deployed here again only by people who say so."""
+        """Quarantine the bundle of a revision: it can be deployed here again only on explicit request."""
         now = self._node.database.now()
         quarantined = {**self._deployment.quarantined, row.bundle: f"{why[:160]}, {format_minute(now)}"}
         self._node.change_deployment(self._name, quarantined=quarantined)
@@ -302,7 +302,7 @@ class Updater:
         return self._node.operations.get(operation.id)
 
     def _read_care(self, row: RevisionRow) -> Care:
-        """Return what is done around an update; on a node, hooks start in the home of the deployment."""
+        """Return the steps around an update; on a node, hooks start in the home of the deployment."""
         care = Care.from_json(row.settings["care"])
         return care if self._around.node_file is None else replace(care, hook_folder=str(self.places.home))
 
@@ -312,12 +312,12 @@ class Updater:
             raise RuntimeError(f"the operation {operation.id} has no revision")
         return row
 
-    # --- what a killed process has left
+    # --- abandoned operations
 
     def conclude_interrupted(self) -> list[OperationRow]:
-        """Bring every operation that has no end to one, newest first, and remove what was half made.
+        """Conclude every unfinished operation, newest first, and remove unfinished files.
 
-        An operation whose revision is not the active one has changed nothing: FAILED. Else its health is checked.
+        An operation whose revision is not active has changed nothing and ends FAILED. Otherwise its health is checked.
         """
         open_operations = self._node.operations.list_open(self._name)
         concluded = [self._conclude(one) for one in reversed(open_operations)]
@@ -330,7 +330,7 @@ class Updater:
         pointer = self.places.read_pointer()
         if pointer == operation.to_revision:
             return self.settle(operation)
-        if operation.state is OperationState.ACTIVE:  # the rollback that it has led to was concluded before it
+        if operation.state is OperationState.ACTIVE:  # its rollback was concluded before it
             reason = f"{operation.reason}; rolled back to revision {pointer}"
             deployment = self._deployment
             well = deployment.enabled and not deployment.error
@@ -340,7 +340,7 @@ class Updater:
         return self._fail(operation, "it was interrupted")
 
     def _remove_staging(self) -> None:
-        """Remove the staging folders of operations of this deployment that have ended."""
+        """Remove the staging folders of finished operations of this deployment."""
         for folder in (self._node.folder / "staging").glob("*"):
             known = [one for one in self._node.operations.list_all(self._name) if one.id == folder.name]
             if known and known[0].ended is not None:

@@ -1,1 +1,1 @@
-"""The client of an automation node: requests over HTTP, and what they bring: runs, events, evaluations."""
+"""The HTTP client of an automation node: requests for runs, events and evaluations."""

@@ -1,9 +1,8 @@
-"""Asks an automation node over HTTP, as its API `/v1` (`engine.server.node_api`) answers.
+"""The HTTP client for the API `/v1` of an automation node (`engine.server.node_api`).
 
-A request is sent again after a connection that was cut or could not be made, and after an answer that says "later".
-That is safe: what changes something carries an Idempotency-Key, so the node does it once. Redirects are refused, since
-the token is for the node that the spec names. Answers are of bounded size and are read in bounded time, and nothing in
-an error quotes the token.
+Requests are retried if the connection fails, and after responses that ask to retry later. That is safe, because
+changing requests have an Idempotency-Key, so the node executes them once. Redirects are refused, since the token is for
+the node in the spec. The size of responses and the time to read them are bounded, and no error quotes the token.
 """
 
 import re
@@ -30,13 +29,13 @@ from engine.spec.resources.deployments import NodeInfrastructure
 ANSWER_BYTES = 64 * 2**20
 TRIES = 5
 PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before a request is sent again."""
+"""Seconds before each retry of a request."""
 
 LONGEST_PAUSE = 30.0
-"""The longest time that a node may ask to wait by Retry-After."""
+"""The longest pause in seconds that is accepted from Retry-After."""
 
 WHOLE_ANSWER = 10
-"""An answer is whole in so many times the longest pause that it may have."""
+"""The time limit of a whole response, as a multiple of the timeout."""
 
 PART_BYTES = 1 << 18
 
@@ -51,11 +50,11 @@ class NodeClient:
     name
         The name of the infrastructure in the spec, for messages.
     token
-        The token itself.
+        The value of the token.
     folder
         The folder that `certificate:` is relative to.
     redact
-        Masks secrets in a text that the node has answered.
+        Masks secrets in a text from the node.
     """
 
     def __init__(
@@ -65,10 +64,9 @@ class NodeClient:
         token: str,
         folder: Path,
         redact: Callable[[str], str] = lambda text: text,
-        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
-        self._timeout, self._pause = declared.timeout, pause
+        self._timeout = declared.timeout
         url = urlsplit(declared.url)
         self._failures = NodeFailures(
             name, url.netloc, url.scheme == "https", declared.certificate, declared.timeout, redact
@@ -82,12 +80,12 @@ class NodeClient:
                 "Authorization": f"Bearer {token}",
                 "User-Agent": f"engine/{__version__}",
                 "Accept": "application/json",
-                "Accept-Encoding": "identity",  # a small answer could unfold to any size
+                "Accept-Encoding": "identity",  # a small compressed response could have any size
             },
             verify=self._build_context(declared.certificate, folder),
             timeout=declared.timeout,
             follow_redirects=False,
-            trust_env=not loopback,  # a proxy does not lead to this machine
+            trust_env=not loopback,  # a proxy cannot reach this machine
         )
         weakref.finalize(self, self._client.close)
 
@@ -103,7 +101,7 @@ class NodeClient:
                 f"the certificate of the node {self.name!r}, {path}, cannot be read: {reason}; it must be a file of "
                 "certificates (PEM)"
             ) from None
-        # The file says who is trusted: a certificate that has signed itself need not have the form of an authority.
+        # The file defines the trust: a self-signed certificate need not be that of an authority.
         context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
         context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
         return context
@@ -118,19 +116,19 @@ class NodeClient:
         key: str | None = None,
         params: Mapping[str, str] | None = None,
     ) -> T:
-        """Send a request and return its answer, which has the form of `model`.
+        """Send a request and return its response, parsed as `model`.
 
         Parameters
         ----------
         key
-            Requests of one key are one request; a POST without one has a key of its own.
+            The idempotency key; a POST without one gets a new key.
 
         Raises
         ------
         NodeError
-            The node cannot be reached, or has refused it.
+            The node cannot be reached, or refuses the request.
         DeploymentRefusedError
-            Somebody else was faster, or the state of the deployment does not allow it.
+            The deployment was changed concurrently, or its state does not allow the request.
         """
         return self.parse(self.fetch(method, path, body=body, key=key, params=params), model)
 
@@ -143,7 +141,7 @@ class NodeClient:
         key: str | None = None,
         params: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Send a request and return its answer as it is, which is JSON; raises as `ask`."""
+        """Send a request and return its JSON response unparsed; raise the same errors as `ask`."""
         headers = {}
         content = None if body is None else body.model_dump_json().encode()
         if method == "POST":
@@ -158,7 +156,7 @@ class NodeClient:
         return self._repeat(send)
 
     def send_file(self, path: str, file: Path, model: type[T]) -> T:
-        """Send a file with PUT, and return the answer; raises as `ask`."""
+        """Send a file with PUT, and return the response; raise the same errors as `ask`."""
         size = file.stat().st_size
         headers = {"Content-Type": "application/zip", "Content-Length": str(size)}
 
@@ -170,7 +168,7 @@ class NodeClient:
         return self.parse(self._repeat(send), model)
 
     def receive_file(self, path: str, target: Path, most_bytes: int) -> None:
-        """Write an answer into a file, which is replaced if the connection is cut on the way; raises as `ask`."""
+        """Write a response into a file, rewritten after a lost connection; raise the same errors as `ask`."""
 
         def receive() -> None:
             with self._open("GET", path) as response, target.open("wb") as file:
@@ -180,7 +178,7 @@ class NodeClient:
         self._repeat(receive)
 
     def parse(self, raw: bytes, model: type[T]) -> T:
-        """Return an answer as what it must be; raises NodeError if it is something else."""
+        """Return a response parsed as a model; raise NodeError if it does not match."""
         try:
             return TypeAdapter(model).validate_json(raw)
         except ValidationError as problem:
@@ -192,9 +190,9 @@ class NodeClient:
             ) from None
 
     def stream_events(self, path: str, after: int) -> Iterator[tuple[str, bytes]]:
-        """Yield the kind and the data of each event of a stream, from that after a number on.
+        """Yield the kind and the data of each event of a stream after a number.
 
-        The stream ends when the node ends it; raises NodeError at once if the connection is cut.
+        The stream ends when the node ends it. A lost connection raises NodeError without a retry.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         try:
@@ -206,23 +204,23 @@ class NodeClient:
             raise NodeError(f"{self._failures.node}: {self._failures.explain(problem)}") from None
 
     def _repeat(self, send: Callable[[], T]) -> T:
-        """Send a request until it is answered, a few times."""
+        """Send a request, with a few retries until it is answered."""
         for number in range(TRIES):
             try:
                 return send()
             except CutError as cut:
                 if number == TRIES - 1:
                     raise NodeError(f"{self._failures.node}: {cut}") from None
-                self._pause(min(LONGEST_PAUSE, cut.pause or PAUSES[number]))
+                time.sleep(min(LONGEST_PAUSE, cut.pause or PAUSES[number]))
             except httpx2.HTTPError as problem:
                 if number == TRIES - 1 or not may_pass(problem):
                     raise NodeError(f"{self._failures.node}: {self._failures.explain(problem)}") from None
-                self._pause(PAUSES[number])
+                time.sleep(PAUSES[number])
         raise AssertionError("the last try returns or raises")
 
     @contextmanager
     def _open(self, method: str, path: str, **request: Any) -> Iterator[httpx2.Response]:
-        """Send a request once; give its answer if it is 2xx, whose body has not been read yet."""
+        """Send a request once; yield a 2xx response before its body is read."""
         with self._client.stream(method, path, **request) as response:
             if not response.is_success:
                 self._failures.raise_refusal(response)
@@ -255,7 +253,7 @@ class NodeClient:
 
 
 def quote_name(name: str) -> str:
-    """Return a name as a part of a path."""
+    """Return a name quoted as a part of a path."""
     return quote(name, safe="")
 
 

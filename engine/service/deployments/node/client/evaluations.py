@@ -1,4 +1,4 @@
-"""The evaluations of a deployment on an automation node, which is asked by HTTP."""
+"""Reads the evaluations of a deployment on an automation node over HTTP."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from engine.store.transfer import EvaluationPage, TravellingEvaluation, read_eva
 
 @dataclass(frozen=True, slots=True)
 class NodeSource:
-    """A deployment on a node, which is asked by HTTP."""
+    """The evaluations of a deployment on a node."""
 
     client: NodeClient
     deployment: str
 
     def list_page(self, wanted: Wanted, after: int) -> EvaluationPage:
-        """Return the entries of evaluations, those after a number."""
+        """Return a page of entries of evaluations after a number."""
         given = {"store": wanted.store, "since": wanted.since and wanted.since.isoformat()}
         params: Mapping[str, str] = {"after": str(after), **{key: text for key, text in given.items() if text}}
         return self.client.ask("GET", self._path(), EvaluationPage, params=params)
 
     def find(self, id_: str) -> TravellingEvaluation | None:
-        """Return a whole evaluation; None if it is not there any more."""
+        """Return a complete evaluation; None if it no longer exists."""
         try:
             return read_evaluation(self.client.fetch("GET", self._path(id_)), id_)
         except NodeError as problem:
@@ -33,7 +33,7 @@ class NodeSource:
             return None
 
     def receive_file(self, id_: str, name: str, target: Path, size: int) -> bool:
-        """Write a file of an evaluation; return False if it is not there any more."""
+        """Write a file of an evaluation; return False if it no longer exists."""
         try:
             self.client.receive_file(self._path(id_, "files", name), target, size)
         except NodeError as problem:

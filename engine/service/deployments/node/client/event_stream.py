@@ -1,4 +1,4 @@
-"""Server-sent events of a node, read from the bytes of its answer."""
+"""Parses the server-sent events of a node."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ EVENT_BYTES = 4 * 2**20
 
 
 def parse_events(parts: Iterator[bytes], host: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the events of a stream of server-sent events; one without data, such as a comment, is none."""
+    """Yield the events of a stream of server-sent events, without those that have no data, such as comments."""
     buffer, kind, data = b"", "message", b""
     for part in parts:
         buffer += part

@@ -1,4 +1,4 @@
-"""What goes wrong with an automation node, in words: it cannot be reached, or answers otherwise than it was asked."""
+"""Explains failed requests to an automation node: it cannot be reached, or its response is unexpected."""
 
 import json
 import re
@@ -15,16 +15,16 @@ from engine.service.deployments.updates.order import DeploymentRefusedError
 
 ERROR_BYTES = 16_384
 PASSING = (429, 502, 503, 504)
-"""Answers after which the same request may be answered otherwise."""
+"""Status codes after which a retry may succeed."""
 
 
 class NodeError(EngineError):
-    """A node cannot be reached, or does not do what it was asked for.
+    """A node cannot be reached, or refuses a request.
 
     Attributes
     ----------
     status
-        The status of its answer; None if there was none.
+        The status code of its response; None if there was none.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -33,7 +33,7 @@ class NodeError(EngineError):
 
 
 class CutError(Exception):
-    """A request that may be sent again; the text says what has happened. `pause` is what the node asks for."""
+    """A request failed and may be retried, after `pause` seconds if the node asks for a pause."""
 
     def __init__(self, text: str, pause: float | None = None) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class CutError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NodeFailures:
-    """Tells what went wrong with one node.
+    """Explains failed requests to one node.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class NodeFailures:
     certificate
         The file of `certificate:`, if there is one.
     timeout
-        Seconds after which a request is given up.
+        The timeout of a request in seconds.
     redact
-        Masks secrets in a text that the node has answered.
+        Masks secrets in a text from the node.
     """
 
     name: str
@@ -69,11 +69,11 @@ class NodeFailures:
 
     @property
     def node(self) -> str:
-        """The node, as messages name it."""
+        """The name of the node in messages."""
         return f"the node {self.name!r} ({self.host})"
 
     def raise_refusal(self, response: httpx2.Response) -> NoReturn:
-        """Raise the error for an answer other than 2xx."""
+        """Raise the error for a response other than 2xx."""
         status = response.status_code
         if 300 <= status < 400:
             target = single_line(response.headers.get("location", ""), limit=100)
@@ -82,27 +82,27 @@ class NodeFailures:
                 f"{self.host}: write the final address as `url:`",
                 status,
             )
-        said = self._quote_error(response)
-        if said is None:
+        quoted = self._quote_error(response)
+        if quoted is None:
             if status in PASSING:
                 raise CutError(f"{status} {single_line(response.reason_phrase, limit=60)}", _read_pause(response))
             raise self.create_other_server_error(f"it answers {status} and no JSON", status)
         if status == 401:
             raise NodeError(
-                f"{self.node} does not know the token ({said}): look at `token:` of the infrastructure; who runs the "
+                f"{self.node} does not know the token ({quoted}): look at `token:` of the infrastructure; who runs the "
                 "node makes one by engine node token create",
                 status,
             )
         if status in PASSING:
-            raise CutError(said, _read_pause(response))
+            raise CutError(quoted, _read_pause(response))
         if status == 409:
-            raise DeploymentRefusedError(said)
+            raise DeploymentRefusedError(quoted)
         if status == 413:
-            raise NodeError(f"{self.node} does not take that much: {said}", status)
-        raise NodeError(f"{self.node}: {said}", status)
+            raise NodeError(f"{self.node} does not take that much: {quoted}", status)
+        raise NodeError(f"{self.node}: {quoted}", status)
 
     def create_other_server_error(self, answer: str, status: int | None = None) -> NodeError:
-        """Return the error for an answer that no node gives; `answer` says what it is."""
+        """Return the error for a response that no node sends; `answer` describes it."""
         return NodeError(
             f"what is at {self.host} is not an automation node: {answer}; look at `url:` of the infrastructure "
             f"{self.name!r}",
@@ -110,7 +110,7 @@ class NodeFailures:
         )
 
     def _quote_error(self, response: httpx2.Response) -> str | None:
-        """Return what the node says about a refusal; None if its answer is not one of a node."""
+        """Return the node's explanation of a refusal; None if the response is not from a node."""
         raw = b""
         for part in response.iter_raw(ERROR_BYTES):
             raw += part
@@ -125,7 +125,7 @@ class NodeFailures:
         return self.redact(text)
 
     def explain(self, problem: httpx2.HTTPError) -> str:
-        """Return why a request was not answered, in words."""
+        """Return why a request was not answered, as text."""
         certificate = _find_cause(problem, ssl.SSLCertVerificationError)
         if certificate is not None:
             reason = certificate.verify_message.rstrip(".") or "it cannot be checked"
@@ -154,12 +154,12 @@ class NodeFailures:
 
 
 def may_pass(problem: httpx2.HTTPError) -> bool:
-    """Return whether the same request may be answered a moment later."""
+    """Return whether a retry may succeed soon."""
     return isinstance(problem, httpx2.TransportError) and _find_cause(problem, ssl.SSLError) is None
 
 
 def _find_cause(problem: BaseException, kind: type[Any]) -> Any:
-    """Return the first of the causes of an error that is of a kind; None if none is."""
+    """Return the first cause of an error that is of a kind; None if there is none."""
     seen: BaseException | None = problem
     while seen is not None:
         if isinstance(seen, kind):

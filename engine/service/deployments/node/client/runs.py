@@ -1,4 +1,4 @@
-"""Runs of scenarios on a node: asked for there, followed until they end, looked at later, and ended."""
+"""Runs of scenarios on a node: requests, follows, lists, reads and aborts them."""
 
 import json
 import secrets
@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.5
 
 
 class RunRefusedError(EngineError):
-    """A node has not made a run that was asked for; the message says why."""
+    """A node did not start a requested run; the message says why."""
 
 
 def run_on_node(
@@ -38,21 +38,21 @@ def run_on_node(
     listen: Callable[[LogLine], None] = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> RunState:
-    """Ask for a run of a scenario, follow it, and return it when it has ended.
+    """Request a run of a scenario, follow it, and return it after its end.
 
     Parameters
     ----------
     listen
-        Called with each entry of its log, as it comes.
+        Called with each new entry of its log.
     tell
-        Called with what is being waited for, a sentence at a time.
+        Called with each reason to wait.
 
     Raises
     ------
     NodeError
-        The node cannot be reached, or refuses it.
+        The node cannot be reached, or refuses the request.
     RunRefusedError
-        It makes no run of its own: the same run waits already, or its triggers are skipped.
+        The node starts no run: the same run waits already, or its triggers are skipped.
     """
     path = f"/v1/deployments/{quote_name(deployment)}"
     asked = client.ask(
@@ -86,7 +86,7 @@ def list_runs_on_node(client: NodeClient, deployment: str, last: int) -> RunList
 
 
 def read_run_on_node(client: NodeClient, deployment: str, run: str) -> tuple[RunState, list[LogLine]]:
-    """Return a run, by its id or the end of it, and its whole log."""
+    """Return a run, by its id or the end of its id, and its whole log."""
     path = f"/v1/deployments/{quote_name(deployment)}/runs/"
     found = client.ask("GET", path + quote_name(run), RunAnswer).run
     lines: list[LogLine] = []
@@ -95,13 +95,13 @@ def read_run_on_node(client: NodeClient, deployment: str, run: str) -> tuple[Run
 
 
 def abort_run_on_node(client: NodeClient, deployment: str, run: str) -> AbortedRunAnswer:
-    """Ask a run to end; return its id, and when it ends."""
+    """Request the abort of a run; return its id, and when it ends."""
     path = f"/v1/deployments/{quote_name(deployment)}/runs/{quote_name(run)}/abort"
     return client.ask("POST", path, AbortedRunAnswer)
 
 
 def pause_on_node(client: NodeClient, deployment: str, scenario: str, until: str | None, reason: str) -> PauseAnswer:
-    """Let the triggers of a scenario start no runs; the node records whose token has asked for it."""
+    """Pause the triggers of a scenario; the node records whose token was used."""
     path = f"/v1/deployments/{quote_name(deployment)}/scenarios/{quote_name(scenario)}/pause"
     return client.ask("POST", path, PauseAnswer, body=PauseRequest(reason=reason, until=until))
 
@@ -129,7 +129,7 @@ def _follow_run(client: NodeClient, path: str, scenario: str, listen: Callable[[
 
 
 def _read_log(client: NodeClient, path: str, at: int, scenario: str, listen: Callable[[LogLine], None]) -> int:
-    """Give the entries of a log from a byte on to `listen`; return where the next ones begin."""
+    """Call `listen` with the entries of a log from a byte on; return the offset of the next ones."""
     while True:
         part = client.ask("GET", f"{path}/log", LogPart, params={"from": str(at)})
         for line in part.text.splitlines():

@@ -1,116 +1,19 @@
-"""A plan names the right reason for every kind of change, changes nothing, and is what the run then does."""
+"""A plan names the right reason for every kind of change, and is what the run then does."""
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
 from sqlalchemy import text
 
-from engine.errors import Severity
 from engine.outcome import ExitCode
 from engine.pipeline.actions import Action
-from engine.scenarios import scenario_selection, session
-from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult
-from engine.spec import load
 from engine.store import Store
 
-ENVIRON = {"PATH": "/usr/bin:/bin"}
+from .planned_project import Edit, done, people, planned, spec
 
-SPEC = """
-version: 1
-project: test
-variables: {name: first, oldest: 90, batch: new.parquet}
-secrets: {url: {env: URL, optional: true}}
-datasets:
-  old: {path: old.parquet, entity: person}
-  later: {path: "${batch}", entity: person, description: what came later}
-  groups: {kind: python, function: "mine:groups"}
-  new:
-    kind: query
-    sql: SELECT l.* FROM later l JOIN groups g ON l."group" = g.name WHERE l.age < ${oldest}
-    columns: {age: {min: -1000}}
-    checks: {enough: {metric: row_count, min: 1}}
-models:
-  it:
-    algorithm: decision_tree
-    task: binary_classification
-    dataset: old
-    target: label
-    features: {exclude: [person]}
-    test: {seed: 1}
-evaluation_stores:
-  watched:
-    model: it
-    dataset: new
-    evaluation: {name: "${name}"}
-    drift: {confidence: 0.95}
-    metrics: {own: {function: "own:count", arguments: {times: 1}}}
-    checks: {moved: {metric: drift.*, max: 1}}
-channels: {box: {kind: file, path: outbox}}
-scenarios:
-  all:
-    steps:
-      - {name: build, kind: build, target: watched, mode: changed}
-      - {name: check, kind: run_checks, target: watched}
-    reporters: [{name: tell, channel: box, run_condition: "outcome != 'SUCCESS'"}]
-"""
-MINE = """
-import polars as pl
-
-def groups():
-    return pl.DataFrame({"name": ["a", "b"]})
-"""
-OWN = """
-import polars as pl
-
-def count(frame, times):
-    return frame.select(pl.len()).collect().item() * times
-"""
-
-Edit = Callable[[Path], None]
 Expected = dict[tuple[str, str], tuple[str, list[str]]]
-
-
-def people(path: Path, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    age, n = random.normal(40, 10, 300), 300
-    known = {"person": random.integers(0, 150, n), "age": age, "score": random.normal(600, 50, n)}
-    group = random.choice(["a", "b", "c"], n)
-    pl.DataFrame({**known, "group": group, "label": (age > 40).astype(int)}).write_parquet(path)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that has run once."""
-    folder = tmp_path_factory.mktemp("built")
-    people(folder / "old.parquet", 0)
-    people(folder / "new.parquet", 1)
-    for name, content in {"project.yaml": SPEC, "mine.py": MINE, "own.py": OWN}.items():
-        (folder / name).write_text(content)
-    assert planned(folder).exit_code is ExitCode.OK
-    (result,) = done(folder)
-    assert str(result.outcome) == "SUCCESS", result.steps
-    return folder
-
-
-@pytest.fixture
-def folder(built: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(built, tmp_path / "copy")
-
-
-def planned(folder: Path, **variables: object) -> Plan:
-    project = load(folder / "project.yaml", variables, environ={})
-    return session.plan_scenarios(project, scenario_selection.select_scenarios(project), environ=ENVIRON)
-
-
-def done(folder: Path, **variables: object) -> list[RunResult]:
-    project = load(folder / "project.yaml", variables, environ={})
-    return session.run_scenarios(project, scenario_selection.select_scenarios(project), environ=ENVIRON).runs
 
 
 def actions(runs: list[RunResult]) -> list[Action]:
@@ -120,15 +23,6 @@ def actions(runs: list[RunResult]) -> list[Action]:
 def compared(found: list[Action]) -> list[dict[str, object]]:
     """What a plan and a run have in common: a run knows more rows before it reads."""
     return [action.model_dump(exclude={"reads"}) for action in found]
-
-
-def spec(old: str, new: str) -> Edit:
-    def edit(folder: Path) -> None:
-        path = folder / "project.yaml"
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-
-    return edit
 
 
 def source(name: str, old: str, new: str) -> Edit:
@@ -157,8 +51,11 @@ def forget_files(folder: Path) -> None:
 
 
 EVALUATE, TRAIN, READ = ("evaluate", "watched"), ("train", "it"), ("read", "new")
+
 VERSION = "model it version 1 → version 2"
+
 OTHER_ROWS = "dataset groups: mine:groups returned different rows"
+
 CHANGES: dict[str, tuple[Edit, Expected]] = {
     "the model's algorithm": (
         spec("algorithm: decision_tree", "algorithm: extra_trees"),
@@ -312,6 +209,7 @@ CHANGES: dict[str, tuple[Edit, Expected]] = {
     ),
     "force": (spec("mode: changed", "mode: force"), {TRAIN: ("reused", []), EVALUATE: ("forced", [])}),
 }
+
 NOTHING: dict[str, Edit] = {
     "a default that is said": spec("test: {seed: 1}", "test: {seed: 1, share: 0.2}\n    threshold: 0.5"),
     "an empty mapping": spec("test: {seed: 1}", "test: {seed: 1}\n    parameters: {}\n    cost_matrix: {}"),
@@ -355,7 +253,7 @@ def test_what_changes_no_number_recomputes_nothing(what: str, folder: Path) -> N
     assert all(action.reused for action in computing), computing
 
 
-def test_a_touched_file_is_told(folder: Path) -> None:
+def test_a_touched_file_is_reported(folder: Path) -> None:
     os.utime(folder / "new.parquet", (9e8, 9e8))  # a file of this very moment is not trusted to be what was hashed
     done(folder)
     os.utime(folder / "new.parquet", (1e9, 1e9))
@@ -408,168 +306,3 @@ def test_what_one_turn_builds_the_next_reuses(folder: Path) -> None:
         ("young", "changed"), ("middle", "changed"), ("young", "reused"), ("first", "changed")
     ]  # fmt: skip
     assert compared(actions(done(folder))) == compared(plan.all_actions())
-
-
-CONDITIONS = """
-  branches:
-    steps:
-      - {name: first, kind: build, target: watched, mode: force}
-      - {name: never, kind: build, target: new, run_condition: "name == 'nobody'"}
-      - {name: perhaps, kind: build, target: new, mode: force, run_condition: "stepOutcome_first == 'WARNING'"}
-      - {name: user, kind: python, function: "mine:groups"}
-      - {name: set, kind: set_variables, variables: {oldest: 20}}
-      - {name: last, kind: build, target: new}
-      - {name: same, kind: build, target: new}
-run: branches
-"""
-
-
-def test_what_depends_on_earlier_steps_says_so(folder: Path) -> None:
-    path = folder / "project.yaml"
-    path.write_text(path.read_text() + CONDITIONS.replace("oldest: 20", "oldest: 90"))
-    spec("oldest: 90,", "oldest: 20,")(folder)
-    plan = planned(folder)
-    steps = {step.name: step for step in plan.all_steps()}
-    assert {step.name: step.runs for step in plan.all_steps() if step.runs != "yes"} == {
-        "never": "no", "perhaps": "depends"
-    }  # fmt: skip
-    assert steps["perhaps"].reason == "stepOutcome_first == 'WARNING'"
-    assert [action.kind for action in steps["user"].actions] == ["call"]
-    assert [action.because for action in steps["last"].actions if action.target == "new"] == ["depends", "always"]
-    assert "perhaps" in steps["last"].actions[-2].reason
-    (reporter,) = planned_all(folder).scenarios[0].reporters
-    assert (reporter.target, reporter.because, reporter.reason) == ("tell to box", "depends", "outcome != 'SUCCESS'")
-
-
-def planned_all(folder: Path) -> Plan:
-    return session.plan_scenarios(load(folder / "project.yaml", environ={}), ["all"], environ=ENVIRON)
-
-
-def test_what_will_fail_is_told_and_what_follows_is_skipped(folder: Path) -> None:
-    (folder / "new.parquet").unlink()
-    rescue = "      - {name: rescue, kind: build, target: old, run_condition: \"outcome == 'FAILED'\"}\n    reporters"
-    spec("    reporters", rescue)(folder)
-    plan = planned(folder)
-    build, check, rescued = plan.all_steps()
-    assert rescued.runs == "yes"
-    assert "new.parquet" in build.problem
-    assert (check.runs, check.reason) == ("no", "an earlier step will fail")
-    assert plan.exit_code is ExitCode.COULD_NOT_RUN
-    assert [str(step.outcome) for run in done(folder) for step in run.all_steps()] == ["FAILED", "SKIPPED", "SUCCESS"]
-
-
-DOUBTS = {
-    "a check of a column that is not there": (
-        spec("metric: drift.*", "metric: drift.agee"), "dataset 'new' has no column 'agee'", Severity.ERROR
-    ),
-    "a wildcard that matches nothing": (
-        spec("metric: drift.*, max: 1", "metric: cramers_v.*, max: 1"),
-        "cramers_v.* matches nothing: dataset 'new' has no categorical column that is compared",
-        Severity.ERROR,
-    ),
-    "a statistic that the column has not": (
-        spec("metric: drift.*", "metric: cramers_v.age"), "column 'age' is numerical, so it has no cramers_v",
-        Severity.WARNING,
-    ),
-    "a statistic of what is not a feature": (
-        spec("metric: drift.*", "metric: drift.person"),
-        "column 'person' is not compared, so it has no drift",
-        Severity.WARNING,
-    ),
-    "nothing to exclude": (
-        spec("drift: {confidence: 0.95}", "drift: {columns: {exclude: [agee]}}"),
-        "dataset 'new' has no column 'agee': there is nothing to exclude", Severity.WARNING,
-    ),
-    "a dataset's check of a column that is not there": (
-        spec("metric: row_count", "metric: mean.scores"), "dataset 'new' has no column 'scores'", Severity.ERROR
-    ),
-    "a feature that is not there": (
-        spec("exclude: [person]", "exclude: [persons]"),
-        "dataset 'old' has no column 'persons': there is nothing to exclude", Severity.WARNING,
-    ),
-    "what validate warns of": (
-        spec("metric: drift.*, max: 1", "metric: data_drift, soft_max: 0.4"),
-        "data_drift is about 0.5 if nothing drifts, so this check (soft_max 0.4) always warns", Severity.WARNING,
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", DOUBTS)
-def test_what_the_data_say_about_the_spec(what: str, folder: Path) -> None:
-    edit, message, severity = DOUBTS[what]
-    if "cramers_v.*" in message:
-        spec("exclude: [person]", "exclude: [person, group]")(folder)
-        spec("confidence: 0.95", "confidence: 0.9, columns: {exclude: [group]}")(folder)
-    edit(folder)
-    spec("name: first", "name: another")(folder)
-    spec("oldest: 90", "oldest: 89")(folder)  # so that the evaluation is to be made
-    plan = planned(folder)
-    (found,) = [finding for finding in plan.findings if finding.message == message]
-    assert found.severity is severity
-    assert found.position.line > 1
-    assert plan.exit_code is (ExitCode.USAGE if severity is Severity.ERROR else ExitCode.OK)
-
-
-def test_metrics_that_a_reused_evaluation_has_not(folder: Path) -> None:
-    spec("metric: drift.*", "metric: drift.label")(folder)
-    said = [finding.message for finding in planned(folder).findings if finding.severity is Severity.ERROR]
-    assert said == ["evaluation 'first' has no metric drift.label"]
-
-
-@pytest.fixture
-def unchanged(folder: Path) -> Iterator[None]:
-    def content() -> dict[str, bytes]:
-        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-    before = content()
-    yield
-    assert content() == before
-
-
-@pytest.mark.usefixtures("unchanged")
-def test_a_plan_changes_nothing(folder: Path) -> None:
-    planned(folder, oldest=30)
-
-
-@pytest.mark.usefixtures("unchanged")
-def test_a_dry_run_shows_everything_and_changes_nothing(folder: Path) -> None:
-    project = load(folder / "project.yaml", {"oldest": 30, "name": "dry"}, environ={})
-    said: list[str] = []
-    finished = session.run_scenarios(project, ["all"], environ=ENVIRON, preview=said.append, dry=True)
-    (result,) = finished.runs
-    assert [made.name for step in result.steps for made in step.evaluations] == ["dry"]
-    assert result.steps[0].metrics["data_drift"] is not None
-    assert [evaluation.name for evaluation in finished.stores["watched"].evaluations] == ["first", "dry"]
-    assert "tell" in said[0]
-
-
-NO_EFFECT = """
-  effects:
-    steps:
-      - {name: calls, kind: python, function: "mine:leave"}
-      - {name: calls in a process, kind: python, function: "mine:leave", timeout: 60s}
-      - {name: builds in a process, kind: build, target: watched, mode: force, timeout: 60s}
-"""
-
-
-def test_a_dry_run_sends_nothing_even_if_nobody_asks_to_see_it(folder: Path) -> None:
-    spec(", run_condition: \"outcome != 'SUCCESS'\"", "")(folder)
-    project = load(folder / "project.yaml", environ={})
-    (result,) = session.run_scenarios(project, ["all"], environ=ENVIRON, dry=True).runs
-    assert result.deliveries == []
-    assert not (folder / "outbox").exists()
-
-
-@pytest.mark.slow
-def test_a_dry_run_calls_no_steps_that_may_change_anything(folder: Path) -> None:
-    path = folder / "project.yaml"
-    path.write_text(path.read_text() + NO_EFFECT)
-    with (folder / "mine.py").open("a") as module:
-        module.write("\ndef leave():\n    open(__file__ + '.trace', 'w').close()\n")
-    project = load(path, environ={})
-    previews: list[str] = []
-    (result,) = session.run_scenarios(project, ["effects"], environ=ENVIRON, preview=previews.append, dry=True).runs
-    assert [str(step.outcome) for step in result.steps] == ["SKIPPED", "SKIPPED", "SUCCESS"]
-    assert not list(folder.glob("*.trace"))
-    with Store.open(folder / ".engine" / "test") as state:
-        assert len(state.evaluations.history("watched")) == 1

@@ -1,51 +1,18 @@
-"""Drills: what fires and what would be sent if a batch were disturbed; and that nothing of it is kept."""
+"""Drills: which checks fire if a batch is disturbed, and which rows are disturbed."""
 
-import hashlib
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import engine
-from engine.errors import DataError, UsageError
 from engine.outcome import CheckOutcome, Outcome
-from engine.scenarios.drill_result import DrilledCheck, DrillResult
+from engine.scenarios.drill_result import DrilledCheck
 
-Write = Callable[[str], Path]
-Rows = Callable[..., Path]
+from .drilled_results import PLAIN, REPORTING, Rows, Write, by_check, hash_files
 
-PLAIN = """
-    datasets:
-      before: {path: before.parquet}
-      now: {path: now.parquet, checks: {enough rows: {metric: row_count, min: 100}}}
-    evaluation_stores:
-      drift:
-        dataset: now
-        reference: {kind: dataset, dataset: before}
-        checks:
-          age moved: {metric: drift.age, soft_max: 0.1, max: 0.3}
-          group moved: {metric: drift.group, soft_max: 0.1}
-"""
-REPORTING = (
-    PLAIN
-    + """
-    channels:
-      ops: {kind: mail, url: "smtp://localhost:1", from: engine@example.com}
-    scenarios:
-      weekly:
-        steps:
-          - {name: Build, kind: build, target: drift}
-          - {name: Check, kind: run_checks, target: drift}
-        reporters:
-          - name: age alarm
-            run_condition: checks['age moved'].outcome == 'ERROR'
-            channel: ops
-            to: [ops@example.com]
-            subject: age has moved
-"""
-)
 MODEL = """
     datasets:
       past: {path: past.parquet}
@@ -70,32 +37,8 @@ MODEL = """
 """
 
 
-def hash_files(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def by_check(drilled: DrillResult) -> dict[str, DrilledCheck]:
-    return {check.result.check: check for check in drilled.compare_checks()}
-
-
 def outcomes(check: DrilledCheck) -> tuple[CheckOutcome | None, CheckOutcome | None]:
-    return tuple(one and one.outcome for one in (check.before, check.after))  # type: ignore[return-value]
-
-
-@pytest.fixture
-def plain(rows: Rows, spec: Write) -> Path:
-    rows("before.parquet", 2000, seed=1)
-    rows("now.parquet", 1000, seed=2)
-    return spec(PLAIN)
-
-
-@pytest.fixture
-def reporting(plain: Path, spec: Write) -> Path:
-    return spec(REPORTING)
+    return tuple(one and one.outcome for one in (check.before, check.after))
 
 
 @pytest.fixture
@@ -115,75 +58,6 @@ def test_a_check_fires_beside_one_that_stays_silent(plain: Path) -> None:
     reference = pl.read_parquet(plain.with_name("before.parquet"))["age"].std()
     assert drilled.disturbances[0][0].added == pytest.approx(reference)
     assert "in 1,000 of 1,000 rows" in drilled.disturbances[0][1]
-
-
-def test_the_state_is_byte_for_byte_as_before_and_nothing_waits_to_be_sent(reporting: Path) -> None:
-    project = engine.load(reporting)
-    project.run("weekly")
-    before = hash_files(reporting.parent)
-    drilled = project.drill("drift", "shift age=+1sd", "missing score=30%", "shuffle group", "rows 300")
-    assert drilled.heard
-    assert hash_files(reporting.parent) == before
-    assert project.outbox().is_empty()
-    assert project.tables.count_runs() == 1
-
-
-def test_a_drill_without_a_state_makes_none(plain: Path) -> None:
-    before = hash_files(plain.parent)
-    assert engine.load(plain).drill("drift", "shift age=+1sd").heard
-    assert {name for name in hash_files(plain.parent) if not name.startswith(".engine")} == set(before)
-    assert not list(plain.parent.rglob("state.db"))
-
-
-def test_the_reporter_whose_condition_holds_shows_its_mail(reporting: Path) -> None:
-    project = engine.load(reporting)
-    [told] = project.drill("drift", "shift age=+1sd").messages
-    assert 'Reporter "age alarm" would send through channel "ops"' in told
-    assert "To: ops@example.com" in told
-    assert "Subject: age has moved" in told
-    assert "drift.age" in told
-    [silent] = project.drill("drift", "category group=new:50%").messages
-    assert silent.startswith('Reporter "age alarm" would send nothing: its run_condition does not hold')
-
-
-def test_a_muted_check_does_not_fire_and_nothing_is_sent(reporting: Path) -> None:
-    project = engine.load(reporting)
-    project.run("weekly")
-    project.mute("drift", "age moved", until=timedelta(days=3), reason="known")
-    drilled = project.drill("drift", "shift age=+1sd")
-    assert (by_check(drilled)["age moved"].muted, by_check(drilled)["age moved"].fires) == (True, False)
-    assert (drilled.heard, drilled.messages[0].partition(":")[0]) == (False, 'Reporter "age alarm" would send nothing')
-
-
-def test_a_reporter_that_has_told_of_it_already_stays_silent(reporting: Path, spec: Write, rows: Rows) -> None:
-    """What counts is what the last real run has told: the run without disturbances changes no state of a reporter."""
-    spec(
-        REPORTING.replace("checks['age moved'].outcome == 'ERROR'", "outcome == 'FAILED'").replace(
-            "            channel: ops\n", "            only_on_change: true\n            channel: ops\n"
-        )
-        + "      outbox_free:\n        steps: [{name: x, kind: build, target: now}]\n"
-    )
-    project = engine.load(reporting)
-    told = project.drill("drift", "shift age=+1sd", scenarios=["weekly"]).messages
-    assert "would send through" in told[0]
-    rows("now.parquet", 1000, seed=2, shift=20)
-    project.run("weekly")
-    rows("now.parquet", 1000, seed=2)
-    again = project.drill("drift", "shift age=+1sd", scenarios=["weekly"]).messages
-    assert "would send nothing" in again[0]
-
-
-def test_a_step_that_sends_shows_its_message_and_a_list_of_targets_is_drilled(plain: Path, spec: Write) -> None:
-    spec(
-        REPORTING.replace("kind: build, target: drift", "kind: build, target: [before, drift]").replace(
-            "        reporters:\n",
-            "          - {name: Tell, kind: send_message, channel: ops, to: [ops@example.com], subject: so far,\n"
-            "             run_condition: \"checks['age moved'].outcome != 'OK'\"}\n        reporters:\n",
-        )
-    )
-    drilled = engine.load(plain).drill("drift", "shift age=+1sd")
-    assert [message.split(" would")[0] for message in drilled.messages] == ['Step "Tell"', 'Reporter "age alarm"']
-    assert "Subject: so far" in drilled.messages[0]
 
 
 def test_the_disturbed_batch_stands_for_the_time_of_the_present_one(rows: Rows, spec: Write) -> None:
@@ -246,7 +120,7 @@ def test_predictions_performance_and_metrics_of_ones_own_see_the_disturbed_rows(
     before, after = found["mean of mine"].before, found["mean of mine"].after
     assert before
     assert after
-    assert after.value == pytest.approx(before.value + 2 * 10, abs=1)  # type: ignore[operator]  # the deviation is 10
+    assert after.value == pytest.approx(before.value + 2 * 10, abs=1)
     shuffled = by_check(engine.load(model).drill("store", "shuffle age", "shuffle score"))
     assert shuffled["auc holds"].fires
     assert not shuffled["predictions moved"].fires
@@ -304,7 +178,7 @@ def test_a_query_is_disturbed_and_its_inputs_are_not(plain: Path, spec: Write) -
     old = pl.read_parquet(plain.with_name("now.parquet")).filter(pl.col("age") > 40)["age"]
     assert drilled.disturbances[0][1] == f"age: shifted by -100 in {len(old)} of {len(old)} rows"
     after = drilled.after[0].steps[0].metrics
-    assert after["max.age"] == pytest.approx(old.max() - 100)  # type: ignore[operator]
+    assert after["max.age"] == pytest.approx(old.max() - 100)
     assert after["row_count"] == len(old)
 
 
@@ -366,7 +240,7 @@ def test_checks_that_compare_with_the_previous_evaluation_compare_both_with_the_
     assert before
     assert after
     assert found["mean holds"].fires
-    assert after.value == pytest.approx(before.value + 20, abs=1)  # type: ignore[operator]
+    assert after.value == pytest.approx(before.value + 20, abs=1)
     sizes = found["same size"]
     assert [one and one.value for one in (sizes.before, sizes.after)] == [500, 400]
 
@@ -382,107 +256,6 @@ def test_repeated_rows_are_those_of_the_batch_before_not_of_the_batch_itself(row
     project.run("default")
     fresh = by_check(project.drill("drift", "rows 500"))["fresh"]
     assert [one and one.value for one in (fresh.before, fresh.after)] == [0, 0]
-
-
-def test_each_turn_of_a_loop_is_disturbed(plain: Path, rows: Rows, spec: Write) -> None:
-    rows("later.parquet", 900, seed=3)
-    spec(
-        "    variables: {which: now}\n"
-        + REPORTING.replace("now.parquet", '"${which}.parquet"').replace(
-            "      weekly:\n", "      weekly:\n        for_each: [{which: now}, {which: later}]\n"
-        )
-    )
-    drilled = engine.load(plain).drill("drift", "shift age=+1sd")
-    fired = {check.turn for check in drilled.compare_checks() if check.fires}
-    assert fired == {"which = now", "which = later"}
-    assert drilled.remarks == ("2 batches are disturbed; the rows are those of the last one",)
-    assert "of 900 rows" in drilled.disturbances[0][1]
-
-
-def test_the_scenario_of_run_is_drilled_or_the_one_that_is_named(plain: Path, spec: Write) -> None:
-    spec(
-        "    run: weekly\n"
-        + REPORTING
-        + "      only build:\n        steps: [{name: Inner, kind: build, target: drift}]\n"
-        + "      nothing:\n        steps: [{name: Check, kind: run_checks, target: now}]\n"
-        + "      nested:\n        steps: [{name: Outer, kind: run_scenario, scenario: only build}]\n"
-    )
-    project = engine.load(plain)
-    drilled = project.drill("drift", "shift age=+1sd")
-    assert (drilled.scenarios, set(drilled.others)) == (("weekly",), {"only build", "nested"})
-    nested = project.drill("drift", "missing age=10%", scenarios=["nested"])
-    assert (nested.scenarios, nested.messages, nested.heard) == (("nested",), (), False)
-    assert (drilled.unchecked, nested.unchecked) == ((), ("age moved", "group moved"))
-    with pytest.raises(
-        UsageError, match="scenario 'nothing' does not build evaluation store 'drift'; name also weekly, only"
-    ):
-        project.drill("drift", "shift age=+1sd", scenarios=["nothing"])
-    with pytest.raises(UsageError, match="no scenario 'weakly'; did you mean 'weekly'"):
-        project.drill("drift", "shift age=+1sd", scenarios=["weakly"])
-
-
-def test_a_scenario_that_only_checks_is_drilled_after_the_one_of_run_that_builds(plain: Path, spec: Write) -> None:
-    reporting = REPORTING.replace("          - {name: Build, kind: build, target: drift}\n", "")
-    builder = "      only build:\n        steps: [{name: Build, kind: build, target: drift}]\n"
-    spec("    run: [only build, weekly]\n" + reporting + builder)
-    project = engine.load(plain)
-    drilled = project.drill("drift", "shift age=+1sd")
-    assert drilled.scenarios == ("only build", "weekly")
-    assert by_check(drilled)["age moved"].fires
-    assert "would send through" in drilled.messages[0]
-    spec(reporting + builder)  # without run: nobody knows the order
-    assert engine.load(plain).drill("drift", "shift age=+1sd").others == ("weekly",)
-    both = engine.load(plain).drill("drift", "shift age=+1sd", scenarios=["only build", "weekly"])
-    assert both.messages[0].splitlines()[0] == drilled.messages[0].splitlines()[0]
-
-
-def test_a_python_step_is_not_called_and_no_report_is_written(
-    plain: Path, spec: Write, module: Callable[[str], None]
-) -> None:
-    module("import pathlib\n\ndef touch():\n    pathlib.Path(__file__).with_name('touched').touch()\n")
-    spec(
-        REPORTING.replace(
-            "          - {name: Check,",
-            '          - {name: Touch, kind: python, function: "mine:touch"}\n'
-            "          - {name: Page, kind: report, target: drift, path: page.html}\n"
-            "          - {name: Check,",
-        )
-    )
-    assert engine.load(plain).drill("drift", "shift age=+1sd").heard
-    assert not plain.with_name("touched").exists()
-    assert not plain.with_name("page.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("terms", "why"),
-    [
-        (["shift agee=+1"], "dataset 'now' has no column 'agee'; did you mean 'age'?"),
-        (["rows 5000"], "dataset 'now' has 1,000 rows; name a smaller number"),
-        (["rows 300", "rows 300"], "dataset 'now' has 300 rows"),
-        ([], "a drill needs a disturbance"),
-        (["shift person=+1sd"], "the standard deviation of person in the reference is not known"),
-        (["drop age", "shift age=+1sd"], "it is dropped before"),
-    ],
-)
-def test_what_cannot_be_disturbed_is_a_mistake_of_the_user(
-    plain: Path, spec: Write, terms: list[str], why: str
-) -> None:
-    spec(PLAIN.replace("path: now.parquet,", "path: now.parquet, columns: {person: {role: identifier}},"))
-    with pytest.raises(UsageError) as wrong:
-        engine.load(plain).drill("drift", *terms)
-    assert why in str(wrong.value)
-
-
-def test_a_store_that_cannot_be_built_undisturbed_is_no_place_for_a_drill(plain: Path, spec: Write) -> None:
-    spec(PLAIN.replace("min: 100", "min: 100000"))
-    with pytest.raises(DataError, match=r"cannot be built without any disturbance.*enough rows"):
-        engine.load(plain).drill("drift", "shift age=+1sd")
-
-
-def test_nobody_hears_of_what_no_check_looks_at(plain: Path) -> None:
-    drilled = engine.load(plain).drill("drift", "missing label=20%")
-    assert not drilled.heard
-    assert not any(check.fires for check in drilled.compare_checks())
 
 
 def test_what_fires_without_the_disturbance_does_not_count(plain: Path, rows: Rows) -> None:
