@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 
@@ -25,6 +26,16 @@ def replace_file(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed processes have left of a file that they had not replaced yet.
+
+    Only for a caller that is the only writer of the file now.
+    """
+    for part in path.parent.glob(f".{escape(path.name)}.*"):
+        if part.suffix[1:].isdecimal():
+            part.unlink(missing_ok=True)
 
 
 def sync_path(path: Path) -> None:

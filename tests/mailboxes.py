@@ -35,10 +35,10 @@ class Mailbox:
 
 
 def read_text(mail: EmailMessage) -> str:
-    """Return the plain text of a mail."""
+    """Return the plain text of a mail, with the line ends of this machine."""
     body = mail.get_body(("plain",))
     assert body is not None
-    return str(body.get_content())
+    return str(body.get_content()).replace("\r\n", "\n")
 
 
 def read_sent(folder: Path) -> str:

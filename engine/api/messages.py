@@ -5,27 +5,30 @@ from collections.abc import Sequence
 from engine.acting_user import describe_acting_user
 from engine.api.lookup import choose_id
 from engine.formatting.moments import format_minute
-from engine.notifications import Delivery, deliver_messages
+from engine.notifications import Delivery, add_delivery_event, deliver_messages
 from engine.pipeline.context import StateContext
-from engine.store import OutboxMessage, match_ids, shorten_id
+from engine.store import MessageState, OutboxMessage, match_ids, shorten_id
 
 
 def drop_messages(ids: Sequence[str], context: StateContext) -> list[str]:
     """Drop messages in the name of the acting user, and return their ids."""
-    dropped = [message.id for message in _select_messages(context, ids)]
+    dropped = _select_messages(context, ids)
+    reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
     for message in dropped:
-        reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
-        context.store.outbox.drop(message, reason)
-    return dropped
+        context.store.drop_message(message, reason)
+    return [message.id for message in dropped]
 
 
 def retry_messages(ids: Sequence[str], context: StateContext) -> list[Delivery]:
     """Send messages now; those that cannot be sent from here become due for a server."""
     messages = _select_messages(context, ids)
     context.store.make_due(messages)
-    return list(
-        deliver_messages(context.store, context.project, context.secrets, describe_acting_user(), messages=messages)
-    )
+    by = describe_acting_user()
+    delivered = list(deliver_messages(context.store, context.project, context.secrets, by, messages=messages))
+    for one in delivered:
+        if one.state is not MessageState.PENDING:
+            add_delivery_event(context.store, one, by)
+    return delivered
 
 
 def _select_messages(context: StateContext, ids: Sequence[str]) -> list[OutboxMessage]:

@@ -119,12 +119,7 @@ def _list_result_lines(finished: CallResult, state: Path) -> Iterator[Line | Sto
     for message in finished.undelivered:
         reason = f": {message.last_error}" if message.last_error else ""
         of_run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
-        fate = (
-            "refused for good, see engine outbox"
-            if message.state == "REFUSED"
-            else "undelivered, tried again by the next run"
-        )
-        yield [(f"{fate}:", "yellow"), f" {message.reporter} to {message.channel}{of_run}{reason}"]
+        yield [(f"{message.prospect}:", "yellow"), f" {message.reporter} to {message.channel}{of_run}{reason}"]
     if finished.dry:
         yield [""]
         yield [("dry run", "bold"), ": nothing was kept, nothing was sent"]

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+import numpy as np
+
 from engine import drift
 from engine.evaluation.segments.comparison import ComparedSegment, pair_segments
 from engine.evaluation.segments.found import SearchSettings, SegmentProposals, propose_segments
@@ -43,6 +45,8 @@ class ComparableSides:
             side, entity = ("batch", reference.entity) if now.entities is None else ("reference", batch.entity)
             notes.append(f"the {side} has no column {entity!r}, the entity: p-values count every row as independent")
             before, now = before.without_entities(), now.without_entities()
+        elif before.entities and now.entities and not _repeat_entity(before, now):
+            notes.append(f"no value of {batch.entity!r}, the entity, occurs twice: every row counts as independent")
         sampled = reference.sample.columns
         roles = {
             name: role
@@ -50,6 +54,12 @@ class ComparableSides:
             if name in now.columns and now.columns[name].role is role and name in sampled
         }
         return cls(before, now, None if before.entities is None else reference.entity, roles, notes)
+
+
+def _repeat_entity(*sides: drift.Profile) -> bool:
+    """Return whether two rows, of one side or of both, are of the same entity."""
+    keys, rows = [side.entities.keys for side in sides if side.entities], sum(side.rows for side in sides)
+    return sum(map(len, keys)) < rows or len(np.unique(np.concatenate(keys))) < rows
 
 
 @dataclass(frozen=True, slots=True)

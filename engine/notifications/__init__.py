@@ -8,7 +8,7 @@ that only sends needs less memory.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.notifications.attempt import Delivery, describe_event
+from engine.notifications.attempt import Delivery, add_delivery_event, describe_event
 from engine.notifications.delivery import LAST_SECONDS, DeliveryTime, deliver_messages, send_unrecorded
 from engine.notifications.sending import Sending, decide_sending, describe_state, follow_state, has_state
 
@@ -36,6 +36,7 @@ __all__ = [
     "DeliveryTime",
     "RunFacts",
     "Sending",
+    "add_delivery_event",
     "compose_message",
     "create_check_event",
     "create_step_event",

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Literal, TypeVar
 
-from engine.errors import DeliveryError, EngineError, UnreachableError
+from engine.errors import DeliveryError, EngineError, StoreError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_minute
 from engine.notifications.channel_reach import find_channel_refusal
@@ -29,7 +29,17 @@ from engine.outcome import Outcome
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import Channel
 from engine.spec.secrets.values import Secrets
-from engine.store import LONGEST_DELAY, Attachment, Claim, Event, JoinedMessage, MessageState, OutboxMessage, Store
+from engine.store import (
+    LONGEST_DELAY,
+    Attachment,
+    Claim,
+    Event,
+    JoinedMessage,
+    MessageState,
+    OutboxMessage,
+    Store,
+    make_delivery_event,
+)
 
 LISTED_MESSAGES = 20
 """Most joined messages that a message lists one by one; further ones are only counted."""
@@ -71,7 +81,14 @@ def describe_event(delivery: Delivery, by: str, at: datetime) -> Event:
     if delivery.state is MessageState.SENT:
         severity = "warning" if delivery.remark else "info"
         what += f" by {by}" if by else ""
-    return Event("delivery", severity, f"{message.reporter} to {message.channel}: {what}: {delivery.details}", at)
+    return make_delivery_event(message.reporter, message.channel, f"{what}: {delivery.details}", severity, at)
+
+
+def add_delivery_event(store: Store, delivery: Delivery, by: str = "") -> None:
+    """Add what has become of a message to the events of its run, which may have been removed since."""
+    if delivery.message.run:
+        with contextlib.suppress(StoreError):
+            store.runs.add_events(delivery.message.run, [describe_event(delivery, by, store.database.now())])
 
 
 class UnfinishedError(UnreachableError):

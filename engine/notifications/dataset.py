@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 
-from engine.atomic_files import replace_file
+from engine.atomic_files import remove_parts, replace_file
 from engine.errors import UnreachableError
 from engine.formatting.formulas import is_formula
 from engine.notifications.envelope import Envelope
@@ -41,6 +41,7 @@ def send(channel: DatasetChannel, post: Envelope) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock_file(path):
+            remove_parts(path)
             before = path.read_bytes().decode("utf-8") if path.exists() else ""  # keeps line ends inside texts
             after = add(before, _make_row(post))
             if after == before:

@@ -179,8 +179,7 @@ def _deliver_message(
     claim = store.outbox.claim(message.id, claim_seconds(channel), early=True)
     if claim is None:
         waits = any(other.id == message.id for other in store.outbox.list_undelivered(message.run))
-        reason = message.last_error or "another process is sending it"
-        return Delivery(message, MessageState.PENDING, reason) if waits else None
+        return Delivery(message, MessageState.PENDING, "another process is sending it") if waits else None
     delivery = send_claimed(store, project, secrets, claim, min(limit_sending(channel), left), by)
     if delivery.state is MessageState.SENT:
         store.channel_states.clear(message.channel)

@@ -5,7 +5,7 @@ The file is named by the message's time and id, not by a counter, so sending a m
 
 from datetime import UTC
 
-from engine.atomic_files import replace_file
+from engine.atomic_files import remove_parts, replace_file
 from engine.errors import UnreachableError
 from engine.notifications.envelope import Envelope
 from engine.notifications.mime import build_mail
@@ -27,6 +27,7 @@ def send(channel: FileChannel, post: Envelope) -> None:
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(path)  # nobody else writes it: the message is claimed
         with replace_file(path) as part:
             part.write_bytes(letter)
     except OSError as error:

@@ -247,7 +247,7 @@ class CallReply(FrozenModel):
     problems
         Why steps of scenarios that were only planned would fail, and errors in the spec that need the data to be found.
     undelivered
-        The messages that were not delivered, as text; empty if the runs do not send messages.
+        The messages that were not delivered, and what comes of them, as text; empty if the runs do not send messages.
     written
         The files that the runs have written.
     served

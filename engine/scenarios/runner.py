@@ -22,7 +22,7 @@ from engine.scenarios.interpreter import walk_scenario
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.scenarios.run_executor import AbortRequested, RunExecutor, RunTimedOut, require_no_abort
 from engine.scenarios.run_file import write_run_file
-from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id
+from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id, make_delivery_event
 
 
 class DuplicateRunError(EngineError):
@@ -157,7 +157,8 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
     composed = compose_messages("end", result, condition_facts, context, notes=notes)
     deliveries = [*result.deliveries, *composed.skipped]
     try:
-        context.store.runs.finish(_make_run_record(result, context, notes), composed.messages, composed.states)
+        record = _make_run_record(result, context, notes, composed.skipped)
+        context.store.runs.finish(record, composed.messages, composed.states)
     except StoreError as problem:
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
@@ -200,9 +201,15 @@ def _describe_interruption(result: RunResult, stopped: BaseException, context: R
     return text
 
 
-def _make_run_record(result: RunResult, context: RunContext, notes: Sequence[str] = ()) -> RunRecord:
-    """Return the record of a run; `notes` say why it ended before its steps did."""
-    note_events = [Event("run", "error", note, result.ended or result.started) for note in notes]
+def _make_run_record(
+    result: RunResult, context: RunContext, notes: Sequence[str] = (), skipped: Sequence[Delivery] = ()
+) -> RunRecord:
+    """Return the record of a run; `notes` say why it ended before its steps did, `skipped` who does not send."""
+    at = result.ended or result.started
+    events = [Event("run", "error", note, at) for note in notes]
+    events += [
+        make_delivery_event(one.reporter, one.channel, f"{one.state}: {one.reason}", "info", at) for one in skipped
+    ]
     return RunRecord(
         **result.model_dump(
             include={"id", "project", "scenario", "started", "who", "trigger", "parent", "variables", "as_of"}
@@ -213,7 +220,7 @@ def _make_run_record(result: RunResult, context: RunContext, notes: Sequence[str
         fire=context.fire.number if context.fire is not None and result.parent is None else None,
         spec=context.project.digest,
         release=revision.release if (revision := context.project.revision) else None,
-        events=(*list_events(result), *note_events),
+        events=(*list_events(result), *events),
     )
 
 

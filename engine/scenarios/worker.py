@@ -49,7 +49,7 @@ from engine.scenarios.scenario_selection import select_scenarios
 from engine.scenarios.session import open_session, plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.secrets.values import Secrets
-from engine.store import LockBusy, utc_now
+from engine.store import LockBusy, MessageState, OutboxMessage, utc_now
 from engine.store.location import resolve_state_folder
 from engine.store.locks import SERVER_LOCK, Locks
 
@@ -110,7 +110,7 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
         _raise_own_oom_score()
     send(ReadyReply())
     problems: list[str] = []
-    undelivered: dict[str, str] = {}
+    undelivered: list[OutboxMessage] = []
     written: list[Path] = []
     for name in select_scenarios(project, request.scenarios):
         if request.changed is not None:
@@ -132,13 +132,14 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
         for run in finished.runs:
             send(RunReply(result=run))
             written += _list_written_files(run, project)
-        undelivered = {
-            message.id: f"{message.reporter} to {message.channel}: {message.last_error or 'not sent yet'}"
-            for message in finished.undelivered
-        }
+        # Those of an earlier scenario that wait are among them, if they still do.
+        undelivered = [*(one for one in undelivered if one.state is MessageState.REFUSED), *finished.undelivered]
     return CallReply(
         problems=tuple(dict.fromkeys(problems)),
-        undelivered=tuple(undelivered.values()),
+        undelivered=tuple(
+            f"{one.prospect}: {one.reporter} to {one.channel}: {one.last_error or 'not sent yet'}"
+            for one in undelivered
+        ),
         written=tuple(written),
         served=Locks(resolve_state_folder(project), utc_now).is_held(SERVER_LOCK),
     )

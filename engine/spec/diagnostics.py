@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.errors import Diagnostic, Position, Severity
 from engine.formatting.control_characters import escape_controls
-from engine.spec.secret_texts import mask_lines, mask_tokens, may_be_secret
+from engine.spec.secret_texts import NOT_SHOWN, mask_lines, mask_tokens, may_be_secret
 
 DiagnosticFormat = Literal["text", "json", "github"]
 TAB_WIDTH = 4
@@ -164,11 +164,12 @@ def read_shown_lines(file: str, findings: Iterable[Diagnostic]) -> list[str]:
     unknown = {(one.position.line, one.position.column) for one in here if one.code == "unknown-key"}
     lines = mask_lines(_read_lines(file), unknown)
     for one in here:
-        if one.position.line > len(lines) or one.code not in (*SECRET_CODES, "wrong-value"):
+        is_hidden = one.code in SECRET_CODES or NOT_SHOWN in one.message
+        if one.position.line > len(lines) or not (is_hidden or one.code == "wrong-value"):
             continue
         at = one.position
         line, start, end = lines[at.line - 1], at.column - 1, at.column - 1 + at.length
-        if one.code in SECRET_CODES or may_be_secret("", line[start:end]):
+        if is_hidden or may_be_secret("", line[start:end]):
             lines[at.line - 1] = line[:start] + "*" * len(line[start:end]) + line[end:]
     return lines
 

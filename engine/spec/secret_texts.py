@@ -2,6 +2,11 @@
 
 `Redactor` masks known values. Here the values are unknown: a password is under an unknown key, a token in another
 section, or the YAML is invalid. So lines are masked as text.
+
+**What is not shown.** Anywhere: a value whose key is called as secrets are, and what looks like a token. In a section
+that can hold secrets also the value of an unknown key, and a wrong value of a known one, unless it is harmless: a
+number of at most six digits, a duration, a share, true or false, or a word of the language, also one that is spelt
+wrong. In `secrets` itself nothing is harmless.
 """
 
 import re
@@ -15,7 +20,14 @@ _NAMES = re.compile(
 )
 _WORDS = ("password", "passphrase", "secret", "token", "credentials", "authorization")
 _SECTIONS = ("secrets", "connections", "channels", "infrastructures", "registry", "server")
-"""The sections in which the value of an unknown key may be a secret, whatever the key is."""
+"""The sections that can hold secrets."""
+_HARMLESS = re.compile(
+    r"""["']?(?:[-+]?[0-9]{1,6}(?:[.,][0-9]{1,6})?\s?(?:%|ms|s|secs?|m|mins?|h|hrs?|d|w|(?:second|minute|hour|day|week)s?)?"""
+    r"""|true|false|yes|no|on|off|null|none|~)["']?(?:\s+\#.*)?""",
+    re.IGNORECASE,
+)
+NOT_SHOWN = "a text that is not shown, as it may be a secret"
+"""What a message says instead of such a value; the line of the spec that is shown beside it has stars there."""
 _SOURCES = ("env", "file", "optional")
 """The keys of a secret that define the source of its value."""
 
@@ -33,8 +45,13 @@ _MOST_BITS = 3.0
 """Bits per character from which a long word with letters and digits may be a key."""
 
 
-def may_be_secret(name: str, value: object = None) -> bool:
-    """Return whether something of this name or value may be a secret: a password, a token, a URL with either."""
+def may_be_secret(name: str, value: object = None, section: str = "") -> bool:
+    """Return whether something of this name or value may be a secret: a password, a token, a URL with either.
+
+    In a `section` of the spec that can hold secrets, any text may be one that is not harmless.
+    """
+    if section in _SECTIONS and isinstance(value, str) and (section == "secrets" or not _HARMLESS.fullmatch(value)):
+        return True
     text = value if isinstance(value, str) else ""
     in_url = re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", text)
     keyed = re.search(r"(^|_|[a-z])key$", name, re.IGNORECASE) and re.search(r"[0-9]", text) and len(text) >= 8
@@ -69,9 +86,9 @@ def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[s
             in_flow = "{" in line[: found.start()]
             end = _find_end(line, found.end(), in_flow=in_flow)
             value = line[found.end() : end].strip()
-            secret = may_be_secret(found["key"], value) or section in _SECTIONS or _resembles_secret(found["key"])
+            secret = may_be_secret(found["key"], value, section) or _resembles_secret(found["key"])
             named = _NAMES.search(found["key"]) or (section == "secrets" and found["key"] not in _SOURCES)
-            if not (secret if is_unknown else named and _is_scalar(value)):
+            if not (secret if is_unknown else named and _is_whole_value(value)):
                 continue
             if not value.startswith(("${", "{}", "[]")):
                 masked[place] = masked[place][: found.end()] + "*" * (end - found.end()) + masked[place][end:]
@@ -80,9 +97,9 @@ def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[s
     return masked
 
 
-def _is_scalar(value: str) -> bool:
-    """Return whether the value of a known key is a scalar; mappings are sources of secrets."""
-    return value[:1] not in ("{", "[", "#", "")
+def _is_whole_value(value: str) -> bool:
+    """Return whether the value of a known key is no mapping: those say where a secret is."""
+    return value[:1] not in ("{", "#", "")
 
 
 def _find_end(line: str, start: int, *, in_flow: bool) -> int:

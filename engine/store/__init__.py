@@ -25,7 +25,7 @@ from engine.store.records.messages import (
     UndeliveredMessages,
 )
 from engine.store.records.models import ActiveModel, ModelVersion
-from engine.store.records.runs import Event, RunEnd, RunRecord, StepRecord
+from engine.store.records.runs import Event, RunEnd, RunRecord, StepRecord, make_delivery_event
 from engine.store.store import Store
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ __all__ = [
     "TriggerState",
     "UndeliveredMessages",
     "generate_id",
+    "make_delivery_event",
     "match_ids",
     "safe_name",
     "shorten_id",

@@ -216,10 +216,17 @@ class Outbox:
 
     def explain_waiting(self, messages: Sequence[str], reason: str) -> None:
         """Record why these messages were not tried, unless a reason is recorded already."""
+        self._explain([outbox.c.id == id_ for id_ in messages], reason)
+
+    def explain_channel(self, channel: str, reason: str) -> None:
+        """Record why the messages of a channel were not tried, unless a reason is recorded already."""
+        self._explain([outbox.c.channel == channel], reason)
+
+    def _explain(self, conditions: Sequence[ColumnElement[bool]], reason: str) -> None:
         waits = (outbox.c.state == MessageState.PENDING) & outbox.c.last_error.is_(None)
         with self._database.begin_write() as connection:
-            for id_ in messages:
-                connection.execute(update(outbox).where(outbox.c.id == id_, waits).values(last_error=reason))
+            for condition in conditions:
+                connection.execute(update(outbox).where(condition, waits).values(last_error=reason))
 
     def reopen(self, message: OutboxMessage) -> None:
         """Make a refused message pending again."""

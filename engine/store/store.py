@@ -10,6 +10,7 @@ staging/, locks/                    unfinished folders, lock files
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import exists, select
 
+from engine.errors import StoreError
 from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
 from engine.store.channel_states import ChannelStates
@@ -36,6 +38,7 @@ from engine.store.model_versions import ModelVersions
 from engine.store.mutes import Mutes
 from engine.store.outbox import Outbox
 from engine.store.records.messages import MessageState, OutboxMessage
+from engine.store.records.runs import make_delivery_event
 from engine.store.reporter_states import ReporterStates
 from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs
@@ -104,6 +107,15 @@ class Store:
         for channel in {message.channel for message in messages}:
             self.outbox.make_due(channel)
             self.channel_states.clear(channel)
+
+    def drop_message(self, message: OutboxMessage, reason: str) -> None:
+        """Let a message not be sent any more, and tell its run why."""
+        self.outbox.drop(message.id, reason)
+        if message.run:
+            what = f"{MessageState.DROPPED}: {reason}"
+            event = make_delivery_event(message.reporter, message.channel, what, "warning", self.database.now())
+            with suppress(StoreError):  # the run may have been removed since
+                self.runs.add_events(message.run, [event])
 
     @classmethod
     def open(

@@ -313,6 +313,19 @@ def test_an_entity_that_one_side_lacks_makes_rows_independent_and_is_reported(ob
     assert "the reference has no column 'card', the entity: p-values count every row as independent" in found.notes
 
 
+def test_an_entity_of_which_no_value_occurs_twice_is_told(observe, evaluate) -> None:
+    note = "no value of 'card', the entity, occurs twice: every row counts as independent"
+    size = plain(0).height
+    for of_reference, of_batch, told in (
+        (PLACE, PLACE + size, True),
+        (PLACE, PLACE, False),  # the sides share them
+        (PLACE // 2, PLACE + size, False),
+    ):
+        reference = observe(plain(0).with_columns(card=of_reference), entity="card").as_reference()
+        found = evaluate(observe(plain(1).with_columns(card=of_batch), reference, entity="card"), reference)
+        assert (note in found.notes) == told
+
+
 def test_a_dataset_without_the_entity_cannot_stand_in_for_the_reference(watch) -> None:
     sides = [plain(seed).with_columns(card=PLACE % 50) for seed in (0, 1)]
     watched = watch(*sides, entity="card")

@@ -1,6 +1,7 @@
 """Real servers on loopback, certificates of an authority of our own, and a project to send from."""
 
 import asyncio
+import contextlib
 import datetime
 import http.server
 import inspect
@@ -8,6 +9,7 @@ import io
 import ipaddress
 import json
 import logging
+import resource
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -231,6 +233,17 @@ def webhook() -> Iterator[Webhook]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@contextlib.contextmanager
+def limit_files() -> Iterator[None]:
+    """Let no file become larger than two bytes, as if the disk were full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import base64
 import contextlib
 import dataclasses
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from engine.outcome import Outcome
 from engine.spec.resources.channels import AppriseChannel
 from engine.spec.urls.apprise_url import load_service
 from engine.store import Attachment, OutboxMessage
+
+from .conftest import limit_files
 
 MESSAGE = OutboxMessage(
     id="20261123-013800-123456-7f3a9c1b",
@@ -130,13 +131,9 @@ def test_a_service_that_opens_the_file_by_its_path_gets_it(webhook):
 
 
 def test_files_without_room_on_the_disk_are_reported_and_the_message_is_tried_again(webhook):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
-    try:
-        with pytest.raises(DeliveryError, match=r"^there is no room for the attached files: File too large$") as caught:
-            send(f"json://127.0.0.1:{webhook.port}/alerts")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    words = r"^there is no room for the attached files: File too large$"
+    with limit_files(), pytest.raises(DeliveryError, match=words) as caught:
+        send(f"json://127.0.0.1:{webhook.port}/alerts")
     assert type(caught.value) is DeliveryError  # of this message, which may pass
     assert webhook.posts == []
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import resource
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from engine.store import Attachment, OutboxMessage
 
 from ..processes import is_alive
 from ..waiting import wait_for
+from .conftest import limit_files
 
 HOSTILE = '"; touch owned; $(touch owned) `touch owned` ${x} --flag\n-rf /'
 MESSAGE = OutboxMessage(
@@ -85,13 +85,9 @@ def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path, argv: str,
 
 
 def test_a_message_for_which_there_is_no_room_is_tried_again(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
-    try:
-        with pytest.raises(DeliveryError, match=r"^the message cannot be kept in a temporary file: File too large$"):
-            send(tmp_path, "true")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    words = r"^the message cannot be kept in a temporary file: File too large$"
+    with limit_files(), pytest.raises(DeliveryError, match=words):
+        send(tmp_path, "true")
 
 
 @pytest.mark.parametrize("limits", [{"timeout": 0.5}, {"seconds": 1.0}])

@@ -179,3 +179,4 @@ def test_a_writer_that_is_killed_leaves_whole_rows_and_no_lock(tmp_path: Path, n
         assert ids == [f"1-a.{i}" for i in range(len(ids))]
     send(tmp_path, name, dataclasses.replace(MESSAGE, id="after"))
     assert read_ids(path)[-1] == "after"
+    assert sorted(one.name for one in tmp_path.iterdir() if name in one.name) == [f".{name}.lock", name]

@@ -77,6 +77,7 @@ def _format_run(run: RunResult, changed: Sequence[str]) -> list[str]:
     when = f"{(run.ended or run.started).astimezone():%H:%M:%S}"
     lines = [f"{when} {run.scenario} {run.outcome} in {seconds:.1f} s{cause}"]
     lines += [f"  {step.name} {step.outcome}: {step.reason}" for step in run.all_steps() if step.cause == "failure"]
+    lines += [f"  {one.reporter} to {one.channel} {one.state}: {one.details}" for one in run.deliveries if one.remark]
     checks = _collect_checks(run)
     wrong = [check for check in sort_by_severity(checks) if check.counts_as is not CheckOutcome.OK]
     lines += [f"  {check.outcome} {check.summary}" for check in wrong[:SHOWN_CHECKS]]
@@ -92,7 +93,9 @@ def _describe_run(spec: Path, run: RunResult, changed: Sequence[str]) -> dict[st
     return {
         "schema_version": 1,
         "spec": str(spec),
-        **run.model_dump(mode="json", include={"project", "scenario", "id", "outcome", "started", "ended"}),
+        **run.model_dump(
+            mode="json", include={"project", "scenario", "id", "outcome", "started", "ended", "deliveries"}
+        ),
         "changed": list(changed),
         "checks": {str(outcome): sum(one.counts_as is outcome for one in checks) for outcome in CheckOutcome},
         "failures": [f"{step.name}: {step.reason}" for step in run.all_steps() if step.cause == "failure"],

@@ -1,10 +1,8 @@
 """The delivery of a run's messages: through the outbox, or directly if the run cannot be recorded."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 from engine import notifications
-from engine.errors import StoreError
 from engine.outcome import Outcome
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery
@@ -44,10 +42,8 @@ def deliver_waiting_messages(context: RunContext, *, of_earlier_runs: bool) -> l
     if events and context.run:
         context.store.runs.add_events(context.run, events)
     for one in delivered:
-        if one.message.run and one.message.run != context.run and one.state != "PENDING":
-            with suppress(StoreError):  # the run may have been removed since
-                event = notifications.describe_event(one, by, context.clock())
-                context.store.runs.add_events(one.message.run, [event])
+        if one.message.run != context.run and one.state != "PENDING":
+            notifications.add_delivery_event(context.store, one, by)
     return deliveries
 
 

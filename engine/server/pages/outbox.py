@@ -49,10 +49,10 @@ class OutboxPages:
                 "is_first": before is None,
             },
             table=Table(
-                ("id", "created", "state", "reporter", "channel", "to", "subject", "tries", "last_error", "run"),
+                ("id", "created", "state", "reporter", "channel", "to", "subject", "tries", "reason", "run"),
                 [
                     (one.id, one.created, str(one.state), one.reporter, one.channel, ", ".join(one.to), one.subject,
-                     one.tries, one.last_error, one.run)
+                     one.tries, one.fate or None, one.run)
                     for one in shown
                 ],
             ),
@@ -69,7 +69,7 @@ class OutboxPages:
         """Drop a message, and record by whom."""
         store, message = self._find_unsent(request)
         reason = f"dropped by {describe_caller(request)} on {format_minute(self.requests.clock())}"
-        store.outbox.drop(message.id, reason)
+        store.drop_message(message, reason)
         return _link_outbox(request)
 
     def _find_unsent(self, request: Request) -> tuple[Store, OutboxMessage]:

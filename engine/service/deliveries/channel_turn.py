@@ -14,20 +14,19 @@ messages are sent soon after it is there.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Thread
 from typing import Literal
 
-from engine.errors import StoreError, UnreachableError
+from engine.errors import UnreachableError
 from engine.formatting.moments import format_second
 from engine.notifications.attempt import (
     UNDECLARED,
     Delivery,
     UnfinishedError,
+    add_delivery_event,
     claim_seconds,
-    describe_event,
     double_delay,
     send_claimed,
 )
@@ -105,6 +104,7 @@ class ChannelTurn:
         """
         known = self._store.channel_states.list_all().get(self._name)
         if known is not None and known.last_error == self._explain_absence():
+            self._store.outbox.explain_channel(self._name, known.last_error)
             until = self._store.database.now() + double_delay(1)
             self._store.channel_states.write(replace(known, failures=1, next_try=until))
             return None
@@ -131,14 +131,18 @@ class ChannelTurn:
     def _join_older_messages(self) -> None:
         joined = self._store.outbox.join_older(self._store.database.now(), KEPT_MESSAGES, self._name)
         for message, reason in joined:
-            self._tell(DeliveryEvent(self._name, "DROPPED", reason, message))
+            self._tell_of_drop(message, reason)
+
+    def _tell_of_drop(self, message: str, reason: str) -> None:
+        if dropped := self._store.outbox.find(message):
+            self._tell_of_message(Delivery(dropped, MessageState.DROPPED, reason))
 
     def _try_message(self, message: str) -> None:
         """Claim and send a message; raise UnreachableError if the channel is down."""
         channel = self._project.channels.get(self._name)
         if channel is None:
             self._store.outbox.drop(message, UNDECLARED)
-            self._tell(DeliveryEvent(self._name, "DROPPED", UNDECLARED, message))
+            self._tell_of_drop(message, UNDECLARED)
             return
         claim = self._store.outbox.claim(message, claim_seconds(channel))
         if claim is None:  # another process has claimed it
@@ -189,7 +193,5 @@ class ChannelTurn:
             is_new = message.tries == 1
         else:
             is_new = state is not MessageState.SENT or message.tries > 1 or bool(delivery.remark)
-        if message.run and is_new:
-            event = describe_event(delivery, SENDER, self._store.database.now())
-            with suppress(StoreError):  # the run may have been removed since
-                self._store.runs.add_events(message.run, [event])
+        if is_new:
+            add_delivery_event(self._store, delivery, SENDER)

@@ -168,7 +168,7 @@ class WatchedProject:
         else:
             self._outputs.update(map(make_absolute, conversation.call.written))
             for text in conversation.call.undelivered:
-                self._listener.say(f"undelivered, tried again by the next run: {text}")
+                self._listener.say(text)
             if conversation.call.served:
                 self._tell_server()
             self._tell_problems(conversation.call.problems)

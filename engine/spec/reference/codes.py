@@ -68,6 +68,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "promotion": "A model cannot take the place of the other one, or would be trained over there.",
     "needs-key": "A key is required because of another key.",
     "task": "A key or algorithm does not fit the task of the model.",
+    "threshold": "A threshold predicts the same class for every row.",
     "target-feature": "The target of a model is listed among its features.",
     "unknown-column": "The SQL of the dataset does not return a column of this name.",
     "no-reference": "A store has no reference to compare its batch with.",

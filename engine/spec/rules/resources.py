@@ -139,6 +139,12 @@ def check_models(draft: Draft, findings: Findings) -> None:
                 if key in model.model_fields_set:
                     message = f"{key} is only for binary_classification, but the task is {model.task}"
                     findings.error(draft.key_position(*path, key), "task", message, "remove it, or change the task")
+        elif model.threshold in (0, 1):
+            which = "all rows are" if model.threshold == 0 else "only rows with a probability of 1 are"
+            message = f"with the threshold {model.threshold:g}, {which} predicted as positive"
+            findings.warning(
+                draft.value_position(*path, "threshold"), "threshold", message, "write one between 0 and 1"
+            )
         for i, feature in enumerate(model.features.include or []):
             if feature == model.target:
                 at = draft.value_position(*path, "features", "include", i)

@@ -16,9 +16,9 @@ from engine.spec.conditions.constant_parts import USE_ALWAYS, USE_INACTIVE
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectResource, Secret
 from engine.spec.resources.resource import Resource
-from engine.spec.secret_texts import may_be_secret
+from engine.spec.secret_texts import NOT_SHOWN, may_be_secret
 from engine.spec.validation.key_aliases import hint_for_key, hint_for_kind
-from engine.spec.validation.value_hints import hint_for_text
+from engine.spec.validation.value_hints import hint_for_text, is_known_word
 from engine.spec.validation.value_types import (
     RAW_READINGS,
     ResourceKey,
@@ -256,8 +256,9 @@ class SpecValidator:
 
     def _report_wrong_scalar(self, type_: ValueType, node: ScalarNode, path: SpecPath, value: Value) -> Invalid:
         """Report a scalar of the wrong type, with a hint if it is a common mistake."""
-        help_ = None
+        help_, section = None, str(path[0])
         if isinstance(value, str) and " {" in (written := str(path[-1])) and value.endswith("}"):
+            section = ""  # the rest of a mapping says where a secret is
             help_ = f"a colon is missing: write {written.replace(' {', ': {', 1)}: {value[:60]}"
         elif type_.resources == (Secret,):  # the text may be the value itself, which no message repeats
             message = f"{_describe_subject(path)} must be a mapping that says where the value is"
@@ -274,8 +275,10 @@ class SpecValidator:
             help_ = hint_for_text(type_, value, path[-1])
             if help_ is None and node.quote and not isinstance(read := parse_value(value), str):
                 help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
-        if may_be_secret(str(path[-1]), value):
-            return self._report_wrong_value(type_, node, path, "a text that is not shown, as it may be a secret")
+        if isinstance(value, str) and is_known_word(type_, value):
+            section = ""
+        if may_be_secret(str(path[-1]), value, section):
+            return self._report_wrong_value(type_, node, path, NOT_SHOWN, hint_for_text(type_, "…", path[-1]))
         found = quote_value(value) + (f", the value of {node.text}" if find_only_reference(node.text) else "")
         return self._report_wrong_value(type_, node, path, found, help_)
 

@@ -59,6 +59,11 @@ def hint_for_text(type_: ValueType, text: str, name: str | int) -> str | None:
     return 'write "\\t"' if text.lower() == "tab" else None
 
 
+def is_known_word(type_: ValueType, text: str) -> bool:
+    """Return whether a text is a word that the type knows, as a value or a kind, or is spelt much like one."""
+    return find_similar(text, [*map(str, type_.literals), *_list_kinds(type_.resources)]) is not None
+
+
 def _list_kinds(resources: tuple[type[Resource], ...]) -> list[str]:
     return [one.model_fields["kind"].default for one in resources if "kind" in one.model_fields]
 

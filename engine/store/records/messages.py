@@ -83,6 +83,13 @@ class OutboxMessage:
     receipt: "Receipt | None" = None
 
     @property
+    def prospect(self) -> str:
+        """What comes of it, if it was not sent."""
+        if self.state is MessageState.REFUSED:
+            return "refused for good, see engine outbox"
+        return "undelivered, tried again by the next run"
+
+    @property
     def fate(self) -> str:
         """How the message was sent, or why it was not; empty if nothing is known."""
         return str(self.receipt) if self.receipt else self.last_error or ""

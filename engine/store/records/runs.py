@@ -38,6 +38,13 @@ class Event:
     position: Position | None = None
 
 
+def make_delivery_event(
+    reporter: str, channel: str, what: str, severity: Literal["info", "warning", "error"], at: datetime
+) -> Event:
+    """Return what has become of the message of a reporter, its state and why, as an event of its run."""
+    return Event("delivery", severity, f"{reporter} to {channel}: {what}", at)
+
+
 def event_to_json(event: Event) -> dict[str, Any]:
     """Return an event by the names of its fields; `range` by the keys of the spec."""
     return {one.name: getattr(event, one.name) for one in fields(event)} | {

@@ -178,6 +178,7 @@ def test_an_absent_secret_is_reported_once_and_messages_are_sent_soon_after_it_i
         service.wait(lambda before=before: service.delays()["post"].next_try > before)
     assert service.states() == ["PENDING", "DOWN"]
     assert service.store.outbox.find("m1").tries == 2
+    assert "smtp" in service.store.outbox.find("m3").last_error
     loop.stop(3)
     environ["SMTP_URL"] = f"smtp://127.0.0.1:{server.port}"
     service.start(project, environ)  # a restart does not lengthen the wait
