@@ -19,6 +19,8 @@ from ..command_line import call_engine
         ("run a.yaml --var", "--var needs a value"),
         ("show a.yaml --last few", "--last: expected a whole number, found 'few'"),
         ("show a.yaml --last=0", "--last: expected a number greater than or equal to 1, found '0'"),
+        ("show a.yaml --runs --outbox", "--runs and --outbox show different things: give one of them at a time"),
+        ("show a.yaml MES --fires", "--fires is about the whole project: leave out MES"),
         ("validate a.yaml --format xml", "--format: 'xml' is not one of 'text', 'json', 'github'"),
     ],
 )

@@ -84,8 +84,21 @@ def command(
     format_: TableFormat = "text",
 ) -> int:
     """Show stored results: stores, evaluations, checks, runs, triggers and undelivered messages."""
-    tables = checks or runs or outbox or reporters or triggers or fires
-    whole_table = store is not None and evaluation is None and not tables and run is None
+    kinds = {
+        "--checks": checks,
+        "--runs": runs,
+        "--outbox": outbox,
+        "--triggers": triggers,
+        "--fires": fires,
+        "--reporters": reporters,
+        "--run": run is not None,
+    }
+    chosen = [option for option, given in kinds.items() if given]
+    if len(chosen) > 1:
+        raise typer.BadParameter(f"{' and '.join(chosen)} show different things: give one of them at a time")
+    if store is not None and chosen and not checks:
+        raise typer.BadParameter(f"{chosen[0]} is about the whole project: leave out {store}")
+    whole_table = store is not None and evaluation is None and not chosen
     if (metric or label or superseded or origin) and not whole_table:
         raise typer.BadParameter(
             "--metric, --label, --superseded and --origin apply only to the table of a store: engine show SPEC STORE"
