@@ -66,10 +66,10 @@ _MESSAGE_NAME_MEANINGS = {
     "settings with their lines, code, versions, variables, files.",
     "startTime": "When the run started, in UTC.",
     "duration": "How long the run took.",
-    "changed": "The names of what has changed, if that has started the run.",
-    "previous_as_of": "The date of the trigger before this one; at the first, and in a run that no trigger has "
-    "started, that of the run's own moment.",
-    "previous_as_of_time": "The same with the time of the clock.",
+    "changed": "The names of the changed datasets, if their change has started the run.",
+    "previous_as_of": "The date of the previous time of the trigger; in its first run, and in a run without a "
+    "trigger, the date of the run itself.",
+    "previous_as_of_time": "The same with the time of day.",
 }
 _EXIT_CODE_MEANINGS = {
     ExitCode.INTERRUPTED: "the run was interrupted",
