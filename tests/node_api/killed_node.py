@@ -33,7 +33,11 @@ def find_update(operation: str) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             line = (folder / "cmdline").read_bytes()
-            if b"update_process" in line and operation.encode() in line and is_alive(int(folder.name)):
+            if (
+                b"engine.service.deployments.updates.process" in line
+                and operation.encode() in line
+                and is_alive(int(folder.name))
+            ):
                 return [int(folder.name), *list_descendants(int(folder.name))]
     return []
 

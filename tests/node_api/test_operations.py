@@ -178,7 +178,9 @@ def test_killed_proofs_end_an_update_and_change_nothing(
     body = describe_update(bundle, None, care={"dry_run": ("probe",)})
     answer = client.post(f"{PRODUCTION}/updates", json=body)
     operation = answer.json()["operation"]["id"]
-    updating = wait_for(lambda: find_processes(("update_process", operation)), "the process")[0]
+    updating = wait_for(
+        lambda: find_processes(("engine.service.deployments.updates.process", operation)), "the process"
+    )[0]
     supervisors = wait_for(lambda: find_processes(("engine.scenarios.supervisor", str(updating))), "the proofs")
     for one in supervisors:
         os.kill(one, signal.SIGKILL)
@@ -271,7 +273,9 @@ def test_a_process_that_is_at_work_is_not_taken_for_one_that_was_left(
     bring(client, bundle)
     answer = client.post(f"{PRODUCTION}/updates", json=describe_update(bundle[0], None, now=True))
     operation = answer.json()["operation"]["id"]
-    process = wait_for(lambda: find_processes(("update_process", operation)), "the process")[0]
+    process = wait_for(
+        lambda: find_processes(("engine.service.deployments.updates.process", operation)), "the process"
+    )[0]
     os.kill(process, signal.SIGSTOP)
     try:
         assert served.node.is_locked("production")

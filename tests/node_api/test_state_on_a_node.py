@@ -36,7 +36,7 @@ def test_the_rows_are_where_the_node_says(database: Database, tmp_path: Path) ->
         spec = design.here / "spec.yaml"
         stealing = "state: {kind: stored, connection: state of the deployment, table: runs}"
         theirs = f"state of the deployment: {{kind: postgresql, url: {database.url()}}}"
-        wrong_text = text.replace("datasets: {", f"datasets: {{{stealing}, ")
+        wrong_text = text.replace("datasets:\n", f"datasets:\n  {stealing}\n")
         spec.write_text(wrong_text.replace("connections: {", f"connections: {{{theirs}, "))
         make_bundle(load(spec), "v6")
         spec.write_text(text)

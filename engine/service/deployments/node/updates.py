@@ -64,9 +64,6 @@ class NodeUpdates:
         Called with messages for the operators of the node; from any thread.
     node_file
         The file of the node, which the processes read.
-
-    Attributes
-    ----------
     program
         The program that carries out an operation, as arguments for Python.
     """
@@ -79,10 +76,10 @@ class NodeUpdates:
         tell: Callable[[str], None],
         *,
         node_file: Path | None = None,
+        program: Sequence[str] = UPDATE_PROCESS,
     ) -> None:
         self._node, self._environ, self._is_draining, self._tell = node, environ, is_draining, tell
-        self._node_file = node_file
-        self.program: Sequence[str] = UPDATE_PROCESS
+        self._node_file, self.program = node_file, program
         self._free = threading.Semaphore(AT_ONCE)
         self._beginning = threading.Lock()
         self._stopping = threading.Event()
