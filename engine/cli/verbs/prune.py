@@ -11,18 +11,18 @@ from engine.outcome import ExitCode
 
 def command(
     path: SpecFile,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     vacuum: Annotated[
         bool,
         typer.Option(
             "--vacuum",
-            help="Rewrite the database without the space of removed rows. Not while runs are at work.",
+            help="Also compact the database, to free the disk space of removed rows. Not possible during runs.",
         ),
     ] = False,
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """Remove from the state what `retention:` of the spec does not keep, and print what and how much was removed."""
+    """Remove results beyond the limits of `retention:` from the state, and print what was removed."""
     if dry_run and vacuum:
         raise typer.BadParameter("--vacuum changes the state, --dry-run does not: use one of them")
     declared = load_project(path, var, on=on)
