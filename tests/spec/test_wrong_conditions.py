@@ -7,7 +7,7 @@ from engine.spec.reference.codes import DIAGNOSTIC_CODES
 
 from .condition_scope import SCOPE
 
-SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
+SOMETHING = " a value of the run: outcome in ['WARNING', 'FAILED']"
 
 
 @pytest.mark.parametrize(
