@@ -66,10 +66,10 @@ _MESSAGE_NAME_MEANINGS = {
     "settings (with their lines), code, versions, variables and files.",
     "startTime": "Time when the run started, in UTC.",
     "duration": "Duration of the run.",
-    "changed": "Names of the changed resources, if a change has started the run.",
-    "previous_as_of": "Date of the previous time of the trigger. In its first run, and in a run without a "
-    "trigger: the date of the run itself.",
-    "previous_as_of_time": "The same, with the time of day.",
+    "changed": "The names of the changed datasets, if their change has started the run.",
+    "previous_as_of": "The date of the previous time of the trigger; in its first run, and in a run without a "
+    "trigger, the date of the run itself.",
+    "previous_as_of_time": "The same with the time of day.",
 }
 _EXIT_CODE_MEANINGS = {
     ExitCode.INTERRUPTED: "the run was interrupted",
