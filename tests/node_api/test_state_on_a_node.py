@@ -36,13 +36,13 @@ def test_the_rows_are_where_the_node_says(database: Database, tmp_path: Path) ->
         spec = design.here / "spec.yaml"
         stealing = "state: {kind: stored, connection: state of the deployment, table: runs}"
         theirs = f"state of the deployment: {{kind: postgresql, url: {database.url()}}}"
-        wrong_text = text.replace("datasets: {", f"datasets: {{{stealing}, ")
+        wrong_text = text.replace("datasets:\n", f"datasets:\n  {stealing}\n")
         spec.write_text(wrong_text.replace("connections: {", f"connections: {{{theirs}, "))
         make_bundle(load(spec), "v6")
         spec.write_text(text)
         refused = design.engine("deploy", "spec.yaml", "production", "--bundle", "v6", "--now")
         assert refused.returncode == 3
-        assert "which no resource uses" in refused.stdout + refused.stderr
+        assert "no resource can use it" in refused.stdout + refused.stderr
         password = database.url().split(":")[2].split("@")[0]
         for path in (one for one in (design.there / "data").rglob("*") if one.is_file() and one.suffix != ".zip"):
             assert password.encode() not in path.read_bytes() or "releases" in path.parts, path

@@ -50,11 +50,11 @@ def command(
 ) -> int:
     """Apply the current checks again, to an evaluation or a dataset, and record the results."""
     if set_ and not replay:
-        raise typer.BadParameter("--set applies only to --replay: a bound is tried on what is stored")
+        raise typer.BadParameter("--set applies only to --replay: it tries a bound on the stored evaluations")
     if replay and evaluation is not None:
-        raise typer.BadParameter("--replay takes all evaluations: leave out the name of one")
+        raise typer.BadParameter("--replay uses all evaluations: leave out EVALUATION")
     if replay and (fail_on or format_ == "github"):
-        raise typer.BadParameter("--replay judges nothing of today: it takes no --fail-on and no --format github")
+        raise typer.BadParameter("--replay only counts results: it takes no --fail-on and no --format github")
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project

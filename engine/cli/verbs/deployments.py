@@ -45,7 +45,7 @@ def command(
     elif action == "show":
         deployment_printers.print_operations(list_operations(project, deployment, os.environ), format_)
     elif action == "disable":
-        if not _is_confirmed(f"Let triggers start nothing of {deployment} any more?", yes=yes):
+        if not _is_confirmed(f"Stop all triggers of {deployment}?", yes=yes):
             return ExitCode.OK
         return deployment_printers.print_operation(disable_deployment(project, deployment, environ=os.environ), format_)
     else:

@@ -39,7 +39,7 @@ def command(
     if not list_ and not (target and check):
         raise typer.BadParameter("name the store and the check: engine mute SPEC STORE CHECK, or use --list")
     if not list_ and not (until and reason and reason.strip()):
-        raise typer.BadParameter("--until and --reason are needed: a mute ends by itself, and says why it is there")
+        raise typer.BadParameter("--until and --reason are needed")
     declared = load_project(path, var, on=on)
 
     from engine.api import Project

@@ -66,7 +66,7 @@ def create_token(
     print(token)
     if others := [one.id for one in valid if one.id != row.id]:
         how = f"engine node token revoke {path} {others[0]}"
-        print(f"{others[0]} of {name} is valid too; when it is not used any more: {how}", file=sys.stderr)
+        print(f"{others[0]} of {name} is still valid; to revoke it: {how}", file=sys.stderr)
     return ExitCode.OK
 
 

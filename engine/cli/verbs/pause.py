@@ -74,7 +74,7 @@ def _pause_on_node(node: "NodeClient", deployment: str, scenario: str, until: st
     if until is not None:
         parse_end(until)
     if not reason or not reason.strip():
-        raise typer.BadParameter("a pause on a node says why, for all who see it", param_hint="--reason")
+        raise typer.BadParameter("a pause on a node needs a reason, which everybody sees", param_hint="--reason")
     done = pause_on_node(node, deployment, scenario, until, reason)
     end = f"until {format_minute(done.until)}" if done.until else "until somebody resumes it"
     print(f"{done.paused}: paused {end} by {done.by}: {reason}")

@@ -45,9 +45,7 @@ def command(
             print(f"  evaluation store {name} was left as it is, because a run is writing to it: run this again later")
         if pruned.free_bytes and not dry_run and not vacuum:
             room = format_bytes(pruned.free_bytes)
-            print(
-                f"  {room} of state.db hold nothing now: new rows fill them, and --vacuum gives them back to the disk"
-            )
+            print(f"  {room} of state.db are unused now: new rows will use them, and --vacuum frees them on the disk")
     if vacuum:
         before, after = project.vacuum()
         print(f"  the database was written anew: {format_bytes(before)} before, {format_bytes(after)} now")

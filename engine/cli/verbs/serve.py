@@ -167,7 +167,7 @@ OPTIONS_OF_NODE = {
     "tls_cert": "the key tls.certificate of its file decides this",
     "tls_key": "the key tls.key of its file decides this",
     "token_file": "a node has tokens of its own: engine node token create NODE NAME --role ROLE makes one",
-    "reload": "a node takes over each deployment by itself, and SIGHUP lets it read its file again",
+    "reload": "a node loads each deployment by itself, and reloads its file on SIGHUP",
 }
 """Options that do not apply to a node, and why."""
 
@@ -175,7 +175,7 @@ OPTIONS_OF_NODE = {
 def _refuse_options_of_node(context: typer.Context, specs: Sequence[Path] | None) -> None:
     """Reject options that the file of the node decides."""
     if specs:
-        message = f"{specs[0]} was given too, but a node serves what is deployed on it, and nothing else"
+        message = f"{specs[0]} was given too, but a node serves only the deployments on it"
         raise typer.BadParameter(message, param_hint="--node")
     for name in context.meta.get(GIVEN_OPTIONS, ()):
         if why := OPTIONS_OF_NODE.get(name):
