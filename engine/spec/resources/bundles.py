@@ -33,7 +33,9 @@ class Registry(Resource):
     """The folder or object store in which bundles are published for other machines and people."""
 
     connection: Annotated[str, Ref("connections")] | None = Field(
-        None, description="Connection of kind s3 or file that contains the folder; if left out, the folder of the spec."
+        None,
+        description="Connection of kind s3 or file that contains the folder; if left out, path is relative to the "
+        "spec.",
     )
     path: DataPlace | None = Field(
         None, description="Path of the folder, relative to the connection or, without one, to the spec."

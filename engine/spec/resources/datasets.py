@@ -178,7 +178,7 @@ class QueryDataset(Dataset):
     kind: Literal["query"] = "query"
     sql: Sql = Field(description="The query: one SELECT over declared datasets. A ${variable} becomes a typed literal.")
     materialize: Materialize | None = Field(
-        None, description="Where to store the rows. They are written again when their inputs have changed."
+        None, description="Where to store the rows. They are written again when the query or its inputs have changed."
     )
 
 

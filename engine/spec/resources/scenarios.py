@@ -236,7 +236,7 @@ class CreateBundleStep(Step):
     """Create a bundle from the results of the run so far, and add it to the local registry."""
 
     kind: Literal["create_bundle"] = "create_bundle"
-    bundle: Annotated[str, Ref("bundles")] = Field(description="Name of the bundle that says what to include.")
+    bundle: Annotated[str, Ref("bundles")] = Field(description="Name of the bundle that defines the content.")
     called: str | None = Field(
         None,
         min_length=1,

@@ -100,7 +100,7 @@ class ScenarioFinishedTrigger(Trigger):
     kind: Literal["scenario_finished"] = "scenario_finished"
     scenario: Annotated[str, Ref("scenarios")] = Field(description="Name of the other scenario.")
     outcomes: list[Literal["SUCCESS", "WARNING", "FAILED", "ABORTED"]] = Field(
-        ["SUCCESS", "WARNING"], min_length=1, description="Outcomes of its runs that start a run here."
+        ["SUCCESS", "WARNING"], min_length=1, description="Outcomes of its runs for which this trigger starts a run."
     )
 
 
