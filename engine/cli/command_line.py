@@ -82,7 +82,7 @@ class _Engine(_Group):
 app = typer.Typer(
     name="engine",
     cls=_Engine,
-    help="Monitor machine-learning models in production, as declared in a YAML file.",
+    help="Monitor machine-learning models in production as declared in a YAML file.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

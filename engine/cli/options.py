@@ -31,7 +31,7 @@ On = Annotated[
     typer.Option(
         "--on",
         metavar="DEPLOYMENT",
-        help="Do it in a deployment of the spec: with its active bundle and its state.",
+        help="Work on a deployment of the spec, with its active bundle and its state.",
         show_default=False,
     ),
 ]
@@ -47,7 +47,7 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="DATE",
-        help="The moment to use instead of now, ${as_of} in the spec: 2026-11-28 or 2026-11-28T02:30.",
+        help="The moment to use instead of now, available as ${as_of} in the spec: 2026-11-28 or 2026-11-28T02:30.",
         show_default=False,
     ),
 ]

@@ -84,7 +84,7 @@ def test_it_tells_what_it_removes_and_a_dry_run_tells_the_same_and_removes_nothi
     assert "week 2 was removed by retention on " in run("show", "p.yaml", "x").stdout
     vacuumed = run("prune", "p.yaml", "--vacuum").stdout
     assert "the database was written anew: " in vacuumed
-    assert "--vacuum gives" not in vacuumed
+    assert "--vacuum frees" not in vacuumed
 
 
 def test_the_file_is_not_written_anew_while_a_run_is_at_work(run: Engine, tmp_path: Path) -> None:

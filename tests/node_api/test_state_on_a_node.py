@@ -42,7 +42,7 @@ def test_the_rows_are_where_the_node_says(database: Database, tmp_path: Path) ->
         spec.write_text(text)
         refused = design.engine("deploy", "spec.yaml", "production", "--bundle", "v6", "--now")
         assert refused.returncode == 3
-        assert "which no resource uses" in refused.stdout + refused.stderr
+        assert "no resource can use it" in refused.stdout + refused.stderr
         password = database.url().split(":")[2].split("@")[0]
         for path in (one for one in (design.there / "data").rglob("*") if one.is_file() and one.suffix != ".zip"):
             assert password.encode() not in path.read_bytes() or "releases" in path.parts, path
@@ -58,5 +58,5 @@ def test_who_deploys_does_not_say_where_the_rows_are(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MODULE)
     spec = tmp_path / "spec.yaml"
     spec.write_text(text.replace("bundle: v3,", "bundle: v3, state: {connection: local},"))
-    with pytest.raises(SpecError, match="where the rows of a state on a node are, is said by the node"):
+    with pytest.raises(SpecError, match="only the node decides where the rows of a state are stored"):
         load(spec)

@@ -90,7 +90,7 @@ def test_an_export_is_whole_or_leaves_what_was_there(
 
 def test_what_is_read_is_not_written_over(bucket: StoreServer, tmp_path: Path) -> None:
     write(tmp_path, bucket, EXPORT.replace("out/d.parquet", "./in/a.csv"))
-    with pytest.raises(SpecError, match='the dataset "d" would read the file that is written from it'):
+    with pytest.raises(SpecError, match='the dataset "d" would read the file that is exported from it'):
         load(tmp_path / "served.yaml")
 
 

@@ -213,7 +213,7 @@ def test_no_connection_fails_while_a_certificate_is_replaced(tmp_path: Path) -> 
         (["--listen", "127.0.0.1:1"], {}, "--listen: not with --node: the key listen of its file decides this"),
         (["--at-once", "2"], {}, "the key limits.runs_at_once of its file"),
         (["--token-file", "x"], {}, "a node has tokens of its own"),
-        (["spec.yaml"], {}, "spec.yaml was given too, but a node serves what is deployed on it"),
+        (["spec.yaml"], {}, "spec.yaml was given too, but a node serves only the deployments on it"),
         ([], {"ENGINE_SERVE_TOKEN": "t" * 40}, "ENGINE_SERVE_TOKEN is set, but a node has tokens of its own"),
     ],
 )

@@ -221,7 +221,7 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
             "DELETE FROM transactions",
             "DELETE",
             "sql-statement",
-            "a query can only read data; keep the rows that you want with WHERE",
+            "a query can only read data; select the rows to keep with WHERE",
         ),
         ("DROP TABLE transactions", "DROP", "sql-statement", "a query can only read data"),
         ("SELECT * INTO x FROM transactions", "INTO", "sql-statement", None),

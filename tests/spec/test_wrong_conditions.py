@@ -7,7 +7,7 @@ from engine.spec.reference.codes import DIAGNOSTIC_CODES
 
 from .condition_scope import SCOPE
 
-SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
+SOMETHING = " a value of the run: outcome in ['WARNING', 'FAILED']"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
             "metrics['drift.*'] > 0.5",
             "'drift.*'",
             "condition-name",
-            "drift.* is many metrics, but a condition needs one",
+            "drift.* matches many metrics, but a condition needs a single one",
             "write the name of a column",
         ),
         ("outcome = 'FAILED'", "=", "condition-operator", "'=' is not an operator of conditions", "write =="),
@@ -147,7 +147,7 @@ SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
             "steps['MES_Warn'] == 'WARNING'",
             "steps['MES_Warn']",
             "condition-name",
-            "a step has nothing but .outcome",
+            "a step only has .outcome",
             "write steps['MES_Warn'].outcome",
         ),
         ("metrics > 1", "metrics", "condition-name", "metrics has no value by itself", "write metrics['…']"),
@@ -219,7 +219,7 @@ SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
             "true",
             "condition-constant",
             "this operand of || is always true",
-            "compare something of the run: outcome in ['WARNING', 'FAILED']",
+            "compare a value of the run: outcome in ['WARNING', 'FAILED']",
         ),
         (
             "1 == 1",
@@ -256,7 +256,7 @@ SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
             "this is always true, whatever the outcome is",
             "&& needs both sides to be true, || needs one of them; to run or send in any case, write always",
         ),
-        ("always()", "always", "condition-operator", "always is a word, not a function", "write always"),
+        ("always()", "always", "condition-operator", "always is a keyword, not a function", "write always"),
         (
             "always || strict",
             "always",

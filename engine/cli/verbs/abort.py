@@ -12,14 +12,12 @@ from engine.outcome import ExitCode
 
 def command(
     path: SpecFile,
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The id of the run; the last part of it is enough.", show_default=False)
-    ],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of the run, or its last part.", show_default=False)],
     on: On = None,
 ) -> int:
-    """Ask a run to end. It becomes ABORTED, its reporters send messages, and the user is recorded.
+    """Ask a run to end. It becomes ABORTED, its reporters send their messages, and your user name is recorded.
 
-    A run of this machine ends after its current step, whoever started it; one on a node ends at once.
+    A run on this machine ends after its current step, no matter who started it. A run on a node ends at once.
     """
     node = None if on is None else find_node_of(path, on)
     if node is not None and on is not None:

@@ -28,7 +28,7 @@ Name = Annotated[
 
 
 def list_bundles(path: SpecFile, var: Variables = None, format_: TextOrJson = "text") -> int:
-    """List the bundles of a spec: those made here, and those published in its registry."""
+    """List the bundles of a spec: those created here, and those published in its registry."""
     project = load_project(path, var)
 
     from engine.bundles.project_bundles import list_project_bundles
@@ -47,7 +47,7 @@ def create_bundle(
         typer.Option(
             "--sign",
             metavar="KEY",
-            help="A private Ed25519 key (PEM) to sign it with, as openssl genpkey -algorithm ed25519 makes it. "
+            help="A private Ed25519 key (PEM) to sign the bundle with. openssl genpkey -algorithm ed25519 creates one. "
             "Can be repeated.",
         ),
     ] = None,
@@ -71,7 +71,7 @@ def create_bundle(
 def show_bundle(
     path: SpecOrFile, name: OptionalName = None, var: Variables = None, format_: TextOrJson = "text"
 ) -> int:
-    """Show the content of a bundle, the data and models in it, and what it needs where it is deployed."""
+    """Show the content of a bundle, its data and models, and its requirements for a deployment."""
     archive = _find_archive(path, name, var)
 
     from engine.bundles.archive_checks import open_archive
@@ -88,7 +88,7 @@ def compare_two(
         list[str],
         typer.Argument(
             metavar="BUNDLE…",
-            help="With a SPEC the two bundles to compare, by name, id or file; with a FILE the other file.",
+            help="With a SPEC: the two bundles to compare, by name, id or file. With a FILE: the other file.",
             show_default=False,
         ),
     ],
@@ -117,15 +117,16 @@ def verify_bundle(
     name: OptionalName = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option("--key", metavar="FILE", help="A public Ed25519 key (PEM) that is trusted. Can be repeated."),
+        typer.Option("--key", metavar="FILE", help="A public Ed25519 key (PEM) to trust. Can be repeated."),
     ] = None,
     require: Annotated[
-        int | None, typer.Option(min=0, help="How many of the keys must have signed it; 1 if there are keys.")
+        int | None,
+        typer.Option(min=0, help="How many of the keys must have signed the bundle; by default 1 if keys are given."),
     ] = None,
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Check every byte of a bundle, and its signatures. Exit code 3 if it is damaged or not signed as it must be."""
+    """Check every byte of a bundle, and its signatures. Exit code 3: it is damaged, or a signature is missing."""
     archive = _find_archive(path, name, var)
     keys = _load_keys(key or [])
 
@@ -146,7 +147,7 @@ def sign_file(
         typer.Option(
             "--key",
             metavar="FILE",
-            help="The private Ed25519 key (PEM), as openssl genpkey -algorithm ed25519 makes it.",
+            help="The private Ed25519 key (PEM). openssl genpkey -algorithm ed25519 creates one.",
             show_default=False,
         ),
     ] = None,
@@ -168,7 +169,7 @@ def sign_file(
 
 
 def publish_named(path: SpecFile, name: Name, var: Variables = None) -> int:
-    """Put a bundle that was made here into the registry of the spec, under its name, which is given once."""
+    """Publish a bundle created here in the registry of the spec. Its name cannot be used for another bundle there."""
     project = load_project(path, var)
 
     from engine.bundles.project_bundles import publish_bundle, require_published
@@ -181,7 +182,9 @@ def publish_named(path: SpecFile, name: Name, var: Variables = None) -> int:
 def export_bundle(
     path: SpecFile,
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; a new one.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.", show_default=False)
+    ],
     var: Variables = None,
 ) -> int:
     """Write a bundle of the spec to a file, after checking every byte of it."""
@@ -199,7 +202,9 @@ def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of a bundle.", show_default=False)],
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="The name to give it; that of the file if left out.", show_default=False),
+        typer.Argument(
+            metavar="NAME", help="The name of the bundle; by default the name of the file.", show_default=False
+        ),
     ] = None,
     var: Variables = None,
 ) -> int:

@@ -27,7 +27,9 @@ def command(
     ] = None,
     replay: Annotated[
         bool,
-        typer.Option("--replay", help="Count the results of the checks for all stored evaluations; record nothing."),
+        typer.Option(
+            "--replay", help="Apply the checks to all stored evaluations and count the results; record nothing."
+        ),
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -42,17 +44,17 @@ def command(
     as_of: AsOf = None,
     fail_on: Annotated[
         Literal["warning", "error", "never"] | None,
-        typer.Option(help="The least severe outcome that gives exit code 1; error if left out.", show_default=False),
+        typer.Option(help="The least severe outcome that causes exit code 1; by default error.", show_default=False),
     ] = None,
     format_: Format = "text",
 ) -> int:
-    """Apply the current checks again and record the results. Takes an evaluation or a dataset."""
+    """Apply the current checks again, to an evaluation or a dataset, and record the results."""
     if set_ and not replay:
-        raise typer.BadParameter("--set applies only to --replay: a bound is tried on what is stored")
+        raise typer.BadParameter("--set applies only to --replay: it tries a bound on the stored evaluations")
     if replay and evaluation is not None:
-        raise typer.BadParameter("--replay takes all evaluations: leave out the name of one")
+        raise typer.BadParameter("--replay uses all evaluations: leave out EVALUATION")
     if replay and (fail_on or format_ == "github"):
-        raise typer.BadParameter("--replay judges nothing of today: it takes no --fail-on and no --format github")
+        raise typer.BadParameter("--replay only counts results: it takes no --fail-on and no --format github")
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project

@@ -22,8 +22,8 @@ def command(
         str | None,
         typer.Option(
             metavar="REFERENCE",
-            help="Another evaluation, dataset:NAME, or model_test (the model's held-out rows); by default the "
-            "evaluation before it.",
+            help="Another evaluation, dataset:NAME, or model_test (the model's held-out rows); by default the previous "
+            "evaluation.",
         ),
     ] = None,
     var: Variables = None,
@@ -31,7 +31,7 @@ def command(
     as_of: AsOf = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Compare an evaluation with another reference. Stores nothing."""
+    """Compare an evaluation with another reference. Nothing is stored."""
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project

@@ -20,19 +20,21 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The bundle, by its name or id; by default that of the deployment in the spec.",
+            help="The bundle, by name or id; by default the one that the deployment names in the spec.",
             show_default=False,
         ),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what would change, and change nothing.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Deploy a bundle that was rolled back there before.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would change.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Deploy a bundle although it was rolled back there before.")
+    ] = False,
     now: Annotated[
-        bool, typer.Option("--now", help="Skip the tests before the update; the health check stays.")
+        bool, typer.Option("--now", help="Skip the tests before the update, but not the health check after it.")
     ] = False,
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Deploy a bundle: test that it can run there, make it active, check its health, and roll back if that is bad.
+    """Deploy a bundle: test that it can run there, make it active, check its health, and roll back if the check fails.
 
     Exit code 3: refused, or rolled back. If the command is killed, no half-made deployment remains: the next one
     concludes it.

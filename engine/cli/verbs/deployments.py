@@ -16,15 +16,15 @@ def command(
         Literal["show", "disable", "delete"] | None,
         typer.Argument(
             metavar="ACTION",
-            help="show: the operations on one; disable: its triggers start nothing until it is deployed again; delete: "
-            "remove it with its state, also where its rows are on a server. By default all are listed.",
+            help="show: list its operations; disable: stop its triggers until it is deployed again; delete: remove it "
+            "with its state, including rows in a database. By default all deployments are listed.",
             show_default=False,
         ),
     ] = None,
     deployment: Annotated[
         str | None, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
     ] = None,
-    keep_state: Annotated[bool, typer.Option("--keep-state", help="Delete it, but keep its state.")] = False,
+    keep_state: Annotated[bool, typer.Option("--keep-state", help="With delete: keep the state.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
     format_: TextOrJson = "text",
@@ -45,7 +45,7 @@ def command(
     elif action == "show":
         deployment_printers.print_operations(list_operations(project, deployment, os.environ), format_)
     elif action == "disable":
-        if not _is_confirmed(f"Let triggers start nothing of {deployment} any more?", yes=yes):
+        if not _is_confirmed(f"Stop all triggers of {deployment}?", yes=yes):
             return ExitCode.OK
         return deployment_printers.print_operation(disable_deployment(project, deployment, environ=os.environ), format_)
     else:

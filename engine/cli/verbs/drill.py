@@ -23,17 +23,17 @@ def command(
     ] = None,
     scale: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=FACTOR", help="Multiply each value: amount=100, a wrong unit."),
+        typer.Option(metavar="COLUMN=FACTOR", help="Multiply each value, as a wrong unit would: amount=100."),
     ] = None,
     missing: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=SHARE", help="Make the value of a share of the rows missing: card_age=10%."),
+        typer.Option(metavar="COLUMN=SHARE", help="Remove the value in a share of the rows: card_age=10%."),
     ] = None,
     category: Annotated[
         list[str] | None,
         typer.Option(
             metavar="COLUMN=VALUE:SHARE",
-            help="Give a share of the rows a value, which may be a new one: country=Atlantis:20%.",
+            help="Set a value in a share of the rows; it may be new: country=Atlantis:20%.",
         ),
     ] = None,
     drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Remove a column: card_age.")] = None,
@@ -41,20 +41,20 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="COLUMN",
-            help="Exchange the values of a column among the rows: card_age. Its distribution stays, its relation to "
-            "the other columns is gone.",
+            help="Shuffle the values of a column: card_age. This keeps its distribution but destroys its relation to "
+            "other columns.",
         ),
     ] = None,
     rows: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Keep N rows, fewer than there are: 500.", show_default=False),
+        typer.Option(metavar="N", min=1, help="Keep only N of the rows: 500.", show_default=False),
     ] = None,
     scenario: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SCENARIO",
-            help="A scenario to run, can be repeated; by default the last of run: that builds the store and those that "
-            "follow it there, or else the last of the spec that builds it.",
+            help="A scenario to run. Can be repeated. By default: of the scenarios in run:, the last that builds the "
+            "store and those after it; if none builds it, the last scenario of the spec that does.",
             show_default=False,
         ),
     ] = None,
@@ -64,10 +64,10 @@ def command(
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
     ] = "text",
 ) -> int:
-    """Disturb the batch in memory: which checks fire, and what would be sent? Stores nothing, sends nothing.
+    """Disturb the batch in memory; show which checks fire and which messages would be sent. Stores and sends nothing.
 
-    Disturbances can be repeated and are applied in order. The rows of a share are drawn by a hash of their content, so
-    they are the same each time. Exit code 0: a check fires, or a step fails, that does not without the disturbances.
+    Disturbances can be repeated and are applied in order. A share of the rows is chosen by a hash of their content, so
+    it is the same each time. Exit code 0: a check fires or a step fails that does not without the disturbances.
     Exit code 1: nothing would have alerted you.
     """
     disturbances = _parse_in_order(context)

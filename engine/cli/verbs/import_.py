@@ -17,21 +17,23 @@ def import_dss(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="The folder of a git-synchronized or unpacked project of Dataiku DSS, or a zip file: an export or a "
-            "bundle.",
+            help="A Dataiku DSS project: its folder (git-synchronized or unpacked), or a zip file (an export or a "
+            "bundle).",
             show_default=False,
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write to; existing files stay."),
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="The folder to write to; existing files are not overwritten."
+        ),
     ] = Path(),
     with_data: Annotated[
-        bool, typer.Option("--with-data", help="Copy the data files that an export has into the folder.")
+        bool, typer.Option("--with-data", help="Also copy the data files of an export into the folder.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything is left out.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if anything is left out.")] = False,
 ) -> int:
-    """Write a spec for a project of Dataiku DSS, and a report with a line for each of its objects."""
+    """Write a spec for a Dataiku DSS project, and a report with a line for each object of the project."""
     from engine.atomic_files import replace_file
     from engine.dss.project_import import check_spec, describe_import, import_project
     from engine.dss.source import open_project_files

@@ -36,8 +36,8 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Your data: a file (Parquet, CSV, NDJSON or Arrow), a folder, or a pattern in quotes. Several files, "
-            "each with --data, are one dataset. Nothing is copied.",
+            help="Your data: a file (Parquet, CSV, NDJSON or Arrow), a folder, or a pattern in quotes. Repeat --data "
+            "for several files of one dataset. Nothing is copied.",
         ),
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to predict.")] = None,
@@ -45,22 +45,23 @@ def command(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="A model's predictions of the target; without it, a model is trained. Columns of the classes' "
-            "probabilities, such as y_pred_proba_<class>, are found by their names.",
+            help="The column with a model's predictions of the target; without it, a model is trained. Columns with "
+            "class probabilities, such as y_pred_proba_<class>, are found by their names.",
         ),
     ] = None,
     time: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="The time of a row: earlier rows are the reference, later ones the batch."),
+        typer.Option(
+            metavar="COLUMN",
+            help="The column with the time of a row. Earlier rows become the reference, later rows the batch.",
+        ),
     ] = None,
     reference: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="The data to compare with, if they are a file, folder or pattern of their own."
-        ),
+        typer.Option(metavar="FILE", help="The data to compare with, if it is in a separate file, folder or pattern."),
     ] = None,
     period: Annotated[
-        Period | None, typer.Option(help="The length of a batch, with --time.", show_default="found from the data")
+        Period | None, typer.Option(help="The length of a batch, with --time.", show_default="detected from the data")
     ] = None,
     example: Annotated[
         Example | None,

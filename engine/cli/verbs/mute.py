@@ -21,17 +21,17 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When the check counts again: 2026-12-01 (its first instant), 2026-12-01T09:30, both in the project's "
-            "time zone, or the time from now, such as 12h or 7d.",
+            help="End of the mute: 2026-12-01 (start of the day) or 2026-12-01T09:30, in the project's time zone, or a "
+            "time from now, such as 12h or 7d.",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, shown to everybody.")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the mutes, including those that are over.")] = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, visible to everybody.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the mutes, including past ones.")] = False,
     var: Variables = None,
     on: On = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Mute a check until a time: it is measured and stored, but counts as OK and sends no alert. Records the user."""
+    """Mute a check for a time: it is still applied and stored, but counts as OK and alerts nobody. Records the user."""
     if list_ and (target or check or until or reason):
         raise typer.BadParameter("--list takes no STORE, CHECK, --until or --reason")
     if format_ != "text" and not list_:
@@ -39,7 +39,7 @@ def command(
     if not list_ and not (target and check):
         raise typer.BadParameter("name the store and the check: engine mute SPEC STORE CHECK, or use --list")
     if not list_ and not (until and reason and reason.strip()):
-        raise typer.BadParameter("--until and --reason are needed: a mute ends by itself, and says why it is there")
+        raise typer.BadParameter("--until and --reason are needed")
     declared = load_project(path, var, on=on)
 
     from engine.api import Project

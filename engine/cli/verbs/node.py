@@ -33,7 +33,7 @@ def create_token(
         Literal["viewer", "operator", "deployer", "admin"],
         typer.Option(
             "--role",
-            help="What it allows. viewer: read; operator: also start and abort runs; deployer: also deploy; "
+            help="Permissions of the token. viewer: read; operator: also start and abort runs; deployer: also deploy; "
             "admin: also delete.",
             show_default=False,
         ),
@@ -41,14 +41,14 @@ def create_token(
     expires: Annotated[
         str | None,
         typer.Option(
-            "--expires", metavar="DURATION|DATE", help="When it expires: 90d, or 2027-03-31; by default never."
+            "--expires", metavar="DURATION|DATE", help="When the token expires: 90d or 2027-03-31; by default never."
         ),
     ] = None,
     format_: TextOrJson = "text",
 ) -> int:
     """Create a token and print it; it is shown only once.
 
-    Two valid tokens may have the same name, so that a new one can replace an old one before that is revoked.
+    Two valid tokens may have the same name, so that you can replace a token before you revoke the old one.
     """
     from engine.spec.rules.names import explain_illegal_name
 
@@ -66,12 +66,12 @@ def create_token(
     print(token)
     if others := [one.id for one in valid if one.id != row.id]:
         how = f"engine node token revoke {path} {others[0]}"
-        print(f"{others[0]} of {name} is valid too; when it is not used any more: {how}", file=sys.stderr)
+        print(f"{others[0]} of {name} is still valid; to revoke it: {how}", file=sys.stderr)
     return ExitCode.OK
 
 
 def list_tokens(path: NodeFile, format_: TextOrJson = "text") -> int:
-    """List the tokens with their roles and end times, including those that are no longer valid."""
+    """List the tokens with their roles and expiry times, including tokens that are no longer valid."""
     with _open_node(path) as node:
         now = node.database.now()
         found = [(row, row.explain_end(now) or "valid") for row in node.tokens.list_all()]
@@ -92,7 +92,7 @@ def revoke_token(
     path: NodeFile,
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="The id or the name of the token.", show_default=False)],
 ) -> int:
-    """Revoke a token: from now on it gives no access to the node."""
+    """Revoke a token, so that it no longer gives access to the node."""
     with _open_node(path) as node:
         row = _find_token(node, token)
         end = row.explain_end(node.database.now())

@@ -13,7 +13,9 @@ def command(
     action: Annotated[
         Literal["drop", "retry"],
         typer.Argument(
-            metavar="ACTION", help="drop: never try again; retry: send now. Both are recorded.", show_default=False
+            metavar="ACTION",
+            help="drop: never try to send them again; retry: send them now. Both are recorded.",
+            show_default=False,
         ),
     ],
     path: SpecFile,
@@ -21,8 +23,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="MESSAGE",
-            help="Messages by id, as `engine show SPEC --outbox` lists them, or all of a run, a reporter or a channel "
-            "by its id or name; by default all that are undelivered or refused.",
+            help="Messages by id, as listed by `engine show SPEC --outbox`, or all messages of a run, reporter or "
+            "channel, by its id or name. By default all undelivered and refused messages.",
             show_default=False,
         ),
     ] = None,

@@ -32,17 +32,17 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When its triggers start runs again: 2026-12-01 (its first instant), 2026-12-01T08:00, both in the "
-            "project's time zone, or the time from now, such as 2h or 3d. By default until engine resume.",
+            help="End of the pause: 2026-12-01 (start of the day) or 2026-12-01T08:00, in the project's time zone, or "
+            "a time from now, such as 2h or 3d. By default until engine resume.",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, shown to everybody.")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the pauses, including those that are over.")] = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, visible to everybody.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the pauses, including past ones.")] = False,
     var: Variables = None,
     on: On = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Pause the triggers of a scenario: engine serve starts no runs of it until engine resume. Records the user."""
+    """Pause the triggers of a scenario, so that engine serve starts no runs of it. Records the user."""
     if list_ and (scenario or until or reason):
         raise typer.BadParameter("--list takes no SCENARIO, --until or --reason")
     if format_ != "text" and not list_:
@@ -74,7 +74,7 @@ def _pause_on_node(node: "NodeClient", deployment: str, scenario: str, until: st
     if until is not None:
         parse_end(until)
     if not reason or not reason.strip():
-        raise typer.BadParameter("a pause on a node says why, for all who see it", param_hint="--reason")
+        raise typer.BadParameter("a pause on a node needs a reason, which everybody sees", param_hint="--reason")
     done = pause_on_node(node, deployment, scenario, until, reason)
     end = f"until {format_minute(done.until)}" if done.until else "until somebody resumes it"
     print(f"{done.paused}: paused {end} by {done.by}: {reason}")

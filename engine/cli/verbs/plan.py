@@ -27,7 +27,7 @@ def command(
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
     ] = "text",
 ) -> int:
-    """Show what a run would do, each action with its reason. Changes nothing.
+    """Show the actions of a run and their reasons, without running anything.
 
     Signs: + new, ~ changed, ! forced, = reused, · done every time, ? decided during the run, - not done, x fails. To
     profile a reference means to compute the statistics that batches are compared with.

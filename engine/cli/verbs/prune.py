@@ -11,18 +11,18 @@ from engine.outcome import ExitCode
 
 def command(
     path: SpecFile,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     vacuum: Annotated[
         bool,
         typer.Option(
             "--vacuum",
-            help="Rewrite the database without the space of removed rows. Not while runs are at work.",
+            help="Also compact the database, to free the disk space of removed rows. Not possible during runs.",
         ),
     ] = False,
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """Remove from the state what `retention:` of the spec does not keep, and print what and how much was removed."""
+    """Remove results beyond the limits of `retention:` from the state, and print what was removed."""
     if dry_run and vacuum:
         raise typer.BadParameter("--vacuum changes the state, --dry-run does not: use one of them")
     declared = load_project(path, var, on=on)
@@ -45,9 +45,7 @@ def command(
             print(f"  evaluation store {name} was left as it is, because a run is writing to it: run this again later")
         if pruned.free_bytes and not dry_run and not vacuum:
             room = format_bytes(pruned.free_bytes)
-            print(
-                f"  {room} of state.db hold nothing now: new rows fill them, and --vacuum gives them back to the disk"
-            )
+            print(f"  {room} of state.db are unused now: new rows will use them, and --vacuum frees them on the disk")
     if vacuum:
         before, after = project.vacuum()
         print(f"  the database was written anew: {format_bytes(before)} before, {format_bytes(after)} now")

@@ -16,19 +16,22 @@ def command(
     path: SpecFile,
     deployment: Annotated[
         str | None,
-        typer.Argument(metavar="DEPLOYMENT", help="The deployment; by default all of the spec.", show_default=False),
+        typer.Argument(
+            metavar="DEPLOYMENT", help="The deployment; by default all deployments of the spec.", show_default=False
+        ),
     ] = None,
     store: Annotated[
         str | None,
         typer.Option(
-            metavar="STORE", help="The evaluation store; by default every one of the spec.", show_default=False
+            metavar="STORE", help="The evaluation store; by default all stores of the spec.", show_default=False
         ),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="DATE",
-            help="Only those of this time or later: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
+            help="Only evaluations of this time or later: 2026-11-28 or 2026-11-28T09:30, in UTC unless it has an "
+            "offset.",
             show_default=False,
         ),
     ] = None,
@@ -37,8 +40,8 @@ def command(
 ) -> int:
     """Copy the evaluations made by deployments, with their files and checks, and mark them with their origin.
 
-    They are a separate history beside that of this state: nothing here is compared with them, and no check or alert
-    uses them. Evaluations that were copied before are skipped, so the next pull continues an interrupted one.
+    They form a separate history in this state: nothing here is compared with them, and no check or alert uses them.
+    Evaluations that were copied before are skipped, so a new pull continues an interrupted one.
     """
     moment = None if since is None else parse_time(since, "--since")
     declared = load_project(path, var)

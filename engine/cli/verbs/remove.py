@@ -25,20 +25,23 @@ def command(
     everything: Annotated[bool, typer.Option("--all", help="Remove all evaluations of the store.")] = False,
     label: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Remove those with this label. If repeated, those with all of them."),
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Remove evaluations with this label. If repeated, evaluations with all of these labels.",
+        ),
     ] = None,
     before: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Remove those before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
+            help="Remove evaluations before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it has an offset.",
         ),
     ] = None,
     origin: Annotated[
         str | None,
         typer.Option(
             metavar="DEPLOYMENT",
-            help="Remove those copied by engine pull from this deployment; it does not copy them again.",
+            help="Remove evaluations copied from this deployment by engine pull, which does not copy them again.",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +49,7 @@ def command(
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """Remove evaluations from a store, with their files. Asks for confirmation. Several conditions must all hold."""
+    """Remove evaluations that meet all given conditions from a store, with their files. Asks for confirmation."""
     labels = parse_pairs(label, "--label", "KEY=VALUE")
     moment = parse_time(before, "--before") if before is not None else None
     if not (evaluations or everything or labels or before or origin):

@@ -22,7 +22,7 @@ def command(
     store: Annotated[
         str | None,
         typer.Argument(
-            metavar="STORE", help="The evaluation store; may be left out if there is only one.", show_default=False
+            metavar="STORE", help="The evaluation store; optional if there is only one.", show_default=False
         ),
     ] = None,
     evaluation: Annotated[
@@ -37,14 +37,14 @@ def command(
             "--output",
             "-o",
             metavar="FILE",
-            help="The file to write: a page if it ends in .html, a chart if in .png. By default "
-            "STORE-EVALUATION.html in this folder. With --all, the folder, by default `site`.",
+            help="The file to write: a page if it ends in .html, a chart if in .png. By default STORE-EVALUATION.html "
+            "in this folder. With --all, the folder, by default `site`.",
             show_default=False,
         ),
     ] = None,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Write the pages of engine serve as files, for people without a server."),
+        typer.Option("--all", help="Write the pages of engine serve as files, for use without a server."),
     ] = False,
     var: Variables = None,
     on: On = None,

@@ -18,7 +18,7 @@ def command(
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """End the pause of a scenario now. Runs that were due meanwhile are not started. Records the user."""
+    """End the pause of a scenario now. Runs that were due during the pause are not started. Records the user."""
     if on is not None and (node := find_node_of(path, on)) is not None:
         from engine.service.deployments.node.client.runs import resume_on_node
 

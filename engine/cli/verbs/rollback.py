@@ -16,14 +16,14 @@ def command(
         str, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
     ],
     now: Annotated[
-        bool, typer.Option("--now", help="Skip the tests before the update; the health check stays.")
+        bool, typer.Option("--now", help="Skip the tests before the update, but not the health check after it.")
     ] = False,
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Go back to the last healthy revision of a deployment, with the settings that it had then. Exit code 3: not done.
+    """Return to the last healthy revision of a deployment, with its settings of that time. Exit code 3: not done.
 
-    The bundle that was active is deployed there again only with engine deploy --again.
+    To deploy the bundle that was active there again, use engine deploy --again.
     """
     project = load_project(path, var)
 

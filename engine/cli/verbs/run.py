@@ -30,18 +30,18 @@ def command(
     on: On = None,
     as_of: AsOf = None,
     preview_reporters: Annotated[
-        bool, typer.Option("--preview-reporters", help="Show what reporters would send, but send nothing.")
+        bool, typer.Option("--preview-reporters", help="Show the messages of reporters, but send nothing.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Compute and show everything, but keep nothing and send nothing.")
+        bool, typer.Option("--dry-run", help="Compute and show everything, but store and send nothing.")
     ] = False,
     fail_on: Annotated[
-        Literal["warning", "error", "never"], typer.Option(help="The least severe outcome that gives exit code 1.")
+        Literal["warning", "error", "never"], typer.Option(help="The least severe outcome that causes exit code 1.")
     ] = "error",
     format_: Format = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
 ) -> int:
-    """Run scenarios: build, check and report what the spec declares."""
+    """Run scenarios: build, check and report as declared in the spec."""
     if on is not None and (node := find_node_of(path, on)) is not None:
         if dry_run or preview_reporters or as_of is not None:
             raise typer.BadParameter("--dry-run, --preview-reporters and --as-of are not for runs on a node")

@@ -11,7 +11,7 @@ from engine.outcome import ExitCode
 def command(
     folder: Annotated[Path, typer.Argument(help="The folder to write to.")] = Path("schemas"),
 ) -> int:
-    """Write the JSON Schemas, the reference page of the spec language, and the document of the API of a node."""
+    """Write the JSON Schemas, the reference page of the spec language, and the OpenAPI document of a node."""
     from engine.notifications import write_message_schema
     from engine.server.node_api.openapi import write_api_document
     from engine.spec.reference import json_schema

@@ -29,7 +29,7 @@ def command(
         list[Path] | None,
         typer.Argument(
             metavar="[SPEC|FOLDER]...",
-            help="Spec files, folders of them, or folders of infrastructures.",
+            help="Spec files, folders of spec files, or folders of infrastructures.",
             show_default=False,
         ),
     ] = None,
@@ -38,44 +38,52 @@ def command(
         typer.Option(
             "--node",
             metavar="FILE",
-            help="Be the automation node of this file (node.yaml), on which others deploy, and serve all deployments.",
+            help="Run the automation node of this file (node.yaml): accept deployments from others and serve all of "
+            "them.",
             show_default=False,
         ),
     ] = None,
     at_once: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Runs at the same time; by default 1 for 2 cores.", show_default=False),
+        typer.Option(
+            min=1, metavar="N", help="Maximum number of concurrent runs; by default 1 per 2 cores.", show_default=False
+        ),
     ] = None,
     drain: Annotated[
         float,
-        typer.Option(min=0, max=3600, metavar="SECONDS", help="How long runs may continue at shutdown."),
+        typer.Option(
+            min=0, max=3600, metavar="SECONDS", help="How long runs may continue after shutdown is requested."
+        ),
     ] = 15.0,
-    reload: Annotated[bool, typer.Option("--reload", help="Read the specs again when their files change.")] = False,
+    reload: Annotated[bool, typer.Option("--reload", help="Reload the specs when their files change.")] = False,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Address for HTTP; port 0 means any free port.")
+        str, typer.Option(metavar="HOST:PORT", help="Address to listen on for HTTP; port 0 means any free port.")
     ] = "127.0.0.1:7310",
     token_file: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File of the token that requests must have; else ENGINE_SERVE_TOKEN, or a new one.",
+            help="File with the token that requests must contain; by default ENGINE_SERVE_TOKEN, or else a new token.",
             show_default=False,
         ),
     ] = None,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="A proxy in front of it ends TLS, so it may be reached from outside.")
+        bool,
+        typer.Option(
+            "--behind-proxy", help="A proxy in front of the server terminates TLS, so other machines may reach it."
+        ),
     ] = False,
     tls_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificate, to answer HTTPS.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Certificate for HTTPS.", show_default=False)
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Key of the certificate.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Private key of the certificate.", show_default=False)
     ] = None,
     heartbeat_channel: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Channel of the spec for regular messages that the server works.",
+            help="Channel of the spec for regular messages that the server is running.",
             show_default=False,
         ),
     ] = None,
@@ -83,14 +91,15 @@ def command(
         str, typer.Option(metavar="DURATION", help="How often to send them: 30s, 5m, 1h.")
     ] = "5m",
     format_: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="text for people, json for programs: an object a line.")
+        Literal["text", "json"],
+        typer.Option("--format", help="text for people, json for programs: one object per line."),
     ] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the logs.")] = False,
 ) -> int:
-    """Serve the triggers of scenarios: start due runs and report their results, until Ctrl-C or SIGTERM.
+    """Run scenarios when their triggers are due, and report the results, until Ctrl-C or SIGTERM.
 
-    SIGHUP reads the specs, or the file of the node, again. On shutdown, runs get some time to end; a second signal
-    kills them. Runs that were due while the server was down are handled by `catch_up:` of the trigger.
+    SIGHUP reloads the specs, or the file of the node. On shutdown, runs get some time to end; a second signal kills
+    them. `catch_up:` of a trigger decides about runs that were due while the server was down.
     """
     from engine.cli.printers.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
@@ -158,7 +167,7 @@ OPTIONS_OF_NODE = {
     "tls_cert": "the key tls.certificate of its file decides this",
     "tls_key": "the key tls.key of its file decides this",
     "token_file": "a node has tokens of its own: engine node token create NODE NAME --role ROLE makes one",
-    "reload": "a node takes over each deployment by itself, and SIGHUP lets it read its file again",
+    "reload": "a node loads each deployment by itself, and reloads its file on SIGHUP",
 }
 """Options that do not apply to a node, and why."""
 
@@ -166,7 +175,7 @@ OPTIONS_OF_NODE = {
 def _refuse_options_of_node(context: typer.Context, specs: Sequence[Path] | None) -> None:
     """Reject options that the file of the node decides."""
     if specs:
-        message = f"{specs[0]} was given too, but a node serves what is deployed on it, and nothing else"
+        message = f"{specs[0]} was given too, but a node serves only the deployments on it"
         raise typer.BadParameter(message, param_hint="--node")
     for name in context.meta.get(GIVEN_OPTIONS, ()):
         if why := OPTIONS_OF_NODE.get(name):

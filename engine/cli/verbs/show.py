@@ -33,7 +33,7 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="METRIC",
-            help="A metric to show instead of those of `display:`; drift.* is the drift of every column. Can be "
+            help="A metric to show instead of those in `display:`; drift.* is the drift of every column. Can be "
             "repeated.",
         ),
     ] = None,
@@ -47,36 +47,36 @@ def command(
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option(min=1, metavar="ROWS", help="Show only this many rows, the newest; by default 20 as text."),
+        typer.Option(min=1, metavar="ROWS", help="Show only this many of the newest rows; by default 20 as text."),
     ] = None,
     superseded: Annotated[
         bool,
-        typer.Option("--superseded", help="Include evaluations of STORE superseded by a later one of their time."),
+        typer.Option(
+            "--superseded", help="Include evaluations of STORE that were superseded by later ones of the same time."
+        ),
     ] = False,
     origin: Annotated[
         str | None,
         typer.Option(
             metavar="DEPLOYMENT",
-            help="Show only evaluations of STORE copied by engine pull from this deployment.",
+            help="Show only evaluations of STORE copied from this deployment by engine pull.",
             show_default=False,
         ),
     ] = None,
-    checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
+    checks: Annotated[bool, typer.Option("--checks", help="Show all check results of STORE.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
     outbox: Annotated[
-        bool, typer.Option("--outbox", help="Show the messages that were not sent: undelivered, refused or dropped.")
+        bool, typer.Option("--outbox", help="Show messages that were not sent: undelivered, refused or dropped.")
     ] = False,
     triggers: Annotated[
-        bool, typer.Option("--triggers", help="Show the triggers of the scenarios, their state and their next times.")
+        bool, typer.Option("--triggers", help="Show the triggers of the scenarios with their states and next times.")
     ] = False,
-    fires: Annotated[
-        bool, typer.Option("--fires", help="Show the fires of triggers, and what happened to each.")
-    ] = False,
+    fires: Annotated[bool, typer.Option("--fires", help="Show when triggers fired, and the result of each.")] = False,
     reporters: Annotated[
         bool, typer.Option("--reporters", help="Show the last messages of reporters with only_on_change or cooldown.")
     ] = False,
     run: Annotated[
-        str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")
+        str | None, typer.Option(metavar="ID", help="Show a run and its log, by the run's id or its last part.")
     ] = None,
     var: Variables = None,
     on: On = None,

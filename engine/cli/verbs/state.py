@@ -12,7 +12,7 @@ def adopt_state(
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """Allow only this folder on this host to write the rows on a server; rows of state.db are copied there."""
+    """Make this folder on this host the only writer of the rows in a database, and copy the rows of state.db there."""
     project = load_project(path, var, on=on)
 
     from engine.store.location import locate_state

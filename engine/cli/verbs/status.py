@@ -13,14 +13,16 @@ def command(
     path: SpecFile,
     deployment: Annotated[
         str | None,
-        typer.Argument(metavar="DEPLOYMENT", help="The deployment; by default all of the spec.", show_default=False),
+        typer.Argument(
+            metavar="DEPLOYMENT", help="The deployment; by default all deployments of the spec.", show_default=False
+        ),
     ] = None,
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Show the state of deployments by four answers: deployment, model, execution, data. Exit code 1: one is not well.
+    """Show four statuses per deployment: deployment, model, execution, data. Exit code 1: one of them is not well.
 
-    For a spec without deployments, the answers are about the spec itself. Runs nothing and changes nothing.
+    For a spec without deployments, they are about the spec itself. Nothing is run or changed.
     """
     project = load_project(path, var)
 

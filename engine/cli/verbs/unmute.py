@@ -14,13 +14,11 @@ def command(
     target: Annotated[
         str, typer.Argument(metavar="STORE", help="An evaluation store or a dataset.", show_default=False)
     ],
-    check: Annotated[
-        str, typer.Argument(metavar="CHECK", help="The name of the check that is muted.", show_default=False)
-    ],
+    check: Annotated[str, typer.Argument(metavar="CHECK", help="The name of the muted check.", show_default=False)],
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """End the mute of a check now: it counts again. Records the user."""
+    """End the mute of a check now, so that it counts again. Records the user."""
     declared = load_project(path, var, on=on)
 
     from engine.api import Project

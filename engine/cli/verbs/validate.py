@@ -18,5 +18,5 @@ def command(
     as_of: AsOf = None,
     format_: Format = "text",
 ) -> int:
-    """Check spec files and show every problem with its position. Reads no data."""
+    """Check spec files and show every problem with its position, without reading data."""
     return answer_validate(specs, parse_variables(var), parse_as_of(as_of), format_)

@@ -21,24 +21,26 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A scenario to run, by default those of `run:` in the spec. Can be repeated.",
+            help="A scenario to run; by default those of `run:` in the spec. Can be repeated.",
             show_default=False,
         ),
     ] = None,
     var: Variables = None,
     format_: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="text for people, json for programs: an object a line.")
+        Literal["text", "json"],
+        typer.Option("--format", help="text for people, json for programs: one object per line."),
     ] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
 ) -> int:
-    """Run what is not up to date, then whatever a change of a file affects. Ctrl-C ends it.
+    """Run everything that is out of date, then everything that a file change affects. Ctrl-C ends it.
 
-    It watches the spec with the files that it includes, the Python files beside it, and the files of its datasets and
-    models. A changed file counts once it has not changed for a while: 0.3 s for specs and Python files; for data the
+    It watches the spec and its included files, the Python files beside it, and the files of its datasets and models. A
+    changed file is used when it has not changed any more for a while: 0.3 s for specs and Python files; for data the
     `settle:` of the dataset, or 30 s for CSV and NDJSON, 5 s for several Parquet or Arrow files, and less for a single
-    one whose end shows that it is complete. With `marker:`, a dataset waits for that file.
+    one that has its end mark. With `marker:`, a dataset waits for that file.
 
-    What the plan calls reused is not run. Results go to standard output, one per run; all else to standard error.
+    Actions that the plan shows as reused are not run. Results go to standard output, one per run; the rest goes to
+    standard error.
     """
     if scenario and len(specs) > 1:
         raise UsageError("--scenario names a scenario of one spec, but several specs are given")

@@ -205,7 +205,7 @@ class _ConditionParser:
         self.at += 1
         if self.next.is_sign("("):
             if token.text == ALWAYS:
-                message = "always is a word, not a function"
+                message = "always is a keyword, not a function"
                 raise _SyntaxProblem(Problem(token.start, len(ALWAYS), "condition-operator", message, "write always"))
             self.refuse(token, f"{token.text}(…) is a function call, and conditions cannot call functions")
         return token.text
@@ -246,7 +246,7 @@ def _read_text(token: ConditionToken) -> str:
         if code is None and character in _ESCAPED_CHARACTERS:
             return _ESCAPED_CHARACTERS[character]
         if code is None or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            message, help_ = f"{found[0]} does not stand for a character", r"write \\ for a backslash"
+            message, help_ = f"{found[0]} is not a valid escape sequence", r"write \\ for a backslash"
             start = token.start + 1 + found.start()
             raise _SyntaxProblem(Problem(start, len(found[0]), "condition-syntax", message, help_))
         return chr(code)

@@ -95,6 +95,6 @@ def find_token_problems(tokens: Sequence[ConditionToken]) -> Iterator[Problem]:
             if not _DECIMAL_NUMBER.fullmatch(text):
                 yield Problem(start, size, "condition-syntax", f"{text!r} is not a number", "write 12 or 0.45")
             elif float(text) == float("inf"):
-                yield Problem(start, size, "condition-syntax", f"{text!r} is larger than any number can be")
+                yield Problem(start, size, "condition-syntax", f"{text!r} is too large for a number")
         elif token.kind == "text" and before is not None and before.end == start and before.kind in ("text", "word"):
             yield Problem(start, size, "condition-syntax", f"an operator is missing before {text}", ALLOWED_SYNTAX)

@@ -61,7 +61,7 @@ class _TypeChecker:
         if node.kind == "constant" and type_ == "true or false":
             what = f"this operand of {operator}" if operator else "this condition"
             message = f"{what} is always {str(node.value).lower()}"
-            help_ = "compare something of the run: outcome in ['WARNING', 'FAILED']"
+            help_ = "compare a value of the run: outcome in ['WARNING', 'FAILED']"
             if operator is None:
                 help_ = f"{USE_ALWAYS}; otherwise {help_}" if node.value else f"{USE_INACTIVE}; otherwise {help_}"
             self.report(node, "condition-constant", message, help_)
@@ -167,7 +167,7 @@ class _TypeChecker:
             self.report(
                 node,
                 "condition-name",
-                f"a {name[:-1]} has nothing but .outcome",
+                f"a {name[:-1]} only has .outcome",
                 f"write {name}['{key.value}'].outcome",
             )
             return None
@@ -188,7 +188,7 @@ class _TypeChecker:
             self.report(
                 key,
                 "condition-name",
-                f"{text} is many metrics, but a condition needs one",
+                f"{text} matches many metrics, but a condition needs a single one",
                 "write the name of a column",
             )
             return None
@@ -242,7 +242,7 @@ class _TypeChecker:
             self.report(
                 node,
                 "condition-type",
-                "the outcome of a step and that of a check are not comparable",
+                "the outcome of a step cannot be compared with that of a check",
                 "compare with a text",
             )
         elif one in OUTCOME_VALUES or other in OUTCOME_VALUES:

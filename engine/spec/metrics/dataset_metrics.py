@@ -12,7 +12,7 @@ def define_dataset_metrics() -> Iterable[MetricDefinition]:
     yield MetricDefinition(
         "repeated_share",
         "dataset",
-        "Share of the rows that the batch before had too; without a value for the first batch.",
+        "Share of the rows that were also in the previous batch. The first batch has no value.",
         low=0,
         high=1,
         worse="higher",
@@ -26,17 +26,17 @@ def define_dataset_metrics() -> Iterable[MetricDefinition]:
         )
 
     yield replace(column("missing_count", "Number of missing values (null or NaN).", 0), worse="higher")
-    yield replace(column("missing_share", "Share of the rows whose value is missing.", 0, 1), worse="higher")
-    yield column("distinct_count", "Number of different values, without missing ones.", 0)
+    yield replace(column("missing_share", "Share of the rows with a missing value.", 0, 1), worse="higher")
+    yield column("distinct_count", "Number of distinct values, excluding missing values.", 0)
     yield column(
-        "distinct_share", "Number of different values, divided by that of all values that are not missing.", 0, 1
+        "distinct_share", "Number of distinct values, divided by the number of values that are not missing.", 0, 1
     )
     age = MetricDefinition("age", "dataset", "", "column", worse="higher", roles=TIME_ROLE, unit="seconds")
     yield replace(
         age,
-        description="Time from the newest date or datetime to the moment that the run stands for, in seconds; checks "
-        "may say `36h`. Without a time zone it is UTC, and a date is its first moment; negative if the newest time is "
-        "in the future.",
+        description="Time in seconds from the newest date or datetime to the moment of the run (`as_of`). Bounds of "
+        "checks may be durations such as `36h`. A time without a time zone is in UTC, and a date means its start. The "
+        "age is negative if the newest time is in the future.",
     )
     yield column("sum", "Sum of the values.", numeric=True)
     yield from (column(name, text, low, numeric=True) for name, text, low in MOMENTS)

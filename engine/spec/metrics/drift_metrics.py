@@ -1,4 +1,4 @@
-"""The metrics of a batch that need no labels: its drift as a whole, of its columns, of its predictions, in segments."""
+"""The metrics of a batch that need no labels: drift of the whole batch, of columns, of predictions, and in segments."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,19 +11,19 @@ def define_batch_metrics() -> Iterable[MetricDefinition]:
     def store(name: str, text: str, **rest: object) -> MetricDefinition:
         return replace(MetricDefinition(name, "store", text, low=0, high=1), **rest)  # type: ignore[arg-type] # names of fields
 
-    yield store("row_count", "Rows of the batch.", high=None)
+    yield store("row_count", "Number of rows of the batch.", high=None)
     yield store(
         "repeated_data",
-        "1 if the batch is exactly the data of another `time`, as of a feed that stands still, else 0. Only in stores "
-        "whose evaluations have a `time`.",
+        "1 if the batch has exactly the same data as that of another `time`, for example because a feed has stopped, "
+        "else 0. Only in stores whose evaluations have a `time`.",
         worse="higher",
         neutral=0,
     )
-    yield store("labelled_share", "Share of the rows whose true value is known.", worse="lower", tasks=ALL_TASKS)
+    yield store("labelled_share", "Share of the rows with a known true value.", worse="lower", tasks=ALL_TASKS)
     yield store(
         "labelled_drift",
-        "Drift between the predictions of the rows with and without a true value; 0 if not significant. "
-        "If it is large, performance may not hold for all rows.",
+        "Drift of the predictions between rows with and rows without a true value; 0 if not significant. If it is "
+        "large, the measured performance may not apply to all rows.",
         worse="higher",
         neutral=0,
         tasks=ALL_TASKS,
@@ -36,23 +36,24 @@ def define_batch_metrics() -> Iterable[MetricDefinition]:
     )
     yield store(
         "data_drift",
-        "Accuracy, on held-out rows, of a classifier that separates batch and reference: 0.5 no drift, 1 complete.",
+        "Accuracy, on held-out rows, of a classifier that separates batch and reference: 0.5 means no drift, 1 "
+        "complete drift.",
         worse="higher",
         neutral=0.5,
         interval=True,
     )
     yield store(
         "data_drift_low",
-        "Lower bound of data_drift at confidence, one-sided (Clopper & Pearson 1934); put a range on it. At least "
-        "2 * data_drift_low - 1 of the mass differs (Lopez-Paz & Oquab 2017).",
+        "One-sided lower confidence bound of data_drift (Clopper & Pearson 1934); use it in range checks. At least 2 * "
+        "data_drift_low - 1 of the probability mass differs (Lopez-Paz & Oquab 2017).",
         worse="higher",
         neutral=0.5,
     )
     yield store("data_drift_auc", "Area under the ROC curve of the same classifier.", worse="higher", neutral=0.5)
     yield store(
         "data_drift_p",
-        "p-value of data_drift, one-sided, adjusted for the number of tests (Holm 1979): all columns, this one and "
-        "predictions. Over entities if the dataset declares them.",
+        "One-sided p-value of data_drift, adjusted for the number of tests (Holm 1979): those of all columns, of "
+        "data_drift and of predictions. Counts entities instead of rows if the dataset declares them.",
         worse="lower",
     )
     yield store(
@@ -62,8 +63,8 @@ def define_batch_metrics() -> Iterable[MetricDefinition]:
         worse="higher",
         neutral=0,
     )
-    yield store("drifted_columns", "Number of columns with drift >= 0.1.", high=None, worse="higher", neutral=0)
-    yield store("drifted_share", "Share of columns with drift >= 0.1.", worse="higher", neutral=0)
+    yield store("drifted_columns", "Number of columns whose drift is >= 0.1.", high=None, worse="higher", neutral=0)
+    yield store("drifted_share", "Share of columns whose drift is >= 0.1.", worse="higher", neutral=0)
 
 
 def define_drift_metrics() -> Iterable[MetricDefinition]:
@@ -75,17 +76,18 @@ def define_drift_metrics() -> Iterable[MetricDefinition]:
 
     yield distance(
         "drift",
-        "Jensen-Shannon distance in excess of chance; 0 if not significant, no value if there are too few rows for any "
-        "verdict, which counts as OK. Use it in checks of columns.",
+        "Jensen-Shannon distance in excess of chance; 0 if not significant. It has no value, which counts as OK, if "
+        "there are too few rows for a verdict. Use it in checks of columns.",
     )
     yield distance(
         "drift_low",
         "One-sided lower bound of drift at `confidence`; 0 if drift is not significant. Use it in checks of small "
-        "batches, where every significant drift is estimated as large.",
+        "batches, where drift is overestimated if it is significant.",
     )
     yield p_value(
         "drift_p",
-        "p-value of drift, adjusted for the number of tests (Holm 1979): all columns, data_drift and predictions.",
+        "p-value of drift, adjusted for the number of tests (Holm 1979): those of all columns, of data_drift and of "
+        "predictions.",
     )
     yield distance("ks", "Two-sample Kolmogorov-Smirnov distance, exact, also with tied values.", NUMERICAL_ROLE)
     yield p_value("ks_p", "p-value of ks, two-sided.", NUMERICAL_ROLE)
@@ -107,7 +109,7 @@ def define_drift_metrics() -> Iterable[MetricDefinition]:
     yield distance("l_infinity", "Largest difference in the share of a category.", CATEGORICAL_ROLE)
     yield distance("cramers_v", "Cramér's V, bias-corrected (Bergsma 2013).", CATEGORICAL_ROLE)
     yield distance(
-        "unseen_share", "Share of the batch's rows with a category that the reference does not have.", CATEGORICAL_ROLE
+        "unseen_share", "Share of the rows of the batch with a category that is not in the reference.", CATEGORICAL_ROLE
     )
 
 
@@ -128,8 +130,8 @@ def define_column_metrics() -> Iterable[MetricDefinition]:
     yield replace(
         share,
         name="type_changed",
-        description="1 if the batch has the column in another family of types, such as text in place of numbers, "
-        "else 0; integers and decimals are one family.",
+        description="1 if the column has another family of types in the batch, such as text instead of numbers, else "
+        "0. Integers and decimals are one family.",
         worse="higher",
         neutral=0,
     )
@@ -145,7 +147,7 @@ def define_prediction_metrics() -> Iterable[MetricDefinition]:
     yield MetricDefinition(
         "prediction_drift",
         "store",
-        "A statistic of columns, computed for the predicted class, probability or value: prediction_drift.psi.",
+        "A column statistic of the predicted class, probability or value: prediction_drift.psi.",
         "statistic",
         tasks=ALL_TASKS,
     )
@@ -167,8 +169,8 @@ def define_segment_metrics() -> Iterable[MetricDefinition]:
     yield MetricDefinition(
         "segment_drift",
         "store",
-        "Only in segments: the largest drift of the segment's columns and predictions; 0 if none is significant among "
-        "all tests of the evaluation. Its p-value is the smallest of theirs.",
+        "Only in segments: the largest drift of the columns and predictions of the segment; 0 if none is significant, "
+        "adjusted for all tests of the evaluation. Its p-value is the smallest of theirs.",
         low=0,
         high=1,
         worse="higher",
@@ -177,8 +179,8 @@ def define_segment_metrics() -> Iterable[MetricDefinition]:
     yield MetricDefinition(
         "found_segments",
         "store",
-        "Only with `find_segments`: how many groups of rows were found in which columns drifted, or performance fell, "
-        "more than in all rows.",
+        "Only with `find_segments`: number of groups found whose columns drifted, or whose performance fell, more than "
+        "those of all rows.",
         low=0,
         worse="higher",
         neutral=0,

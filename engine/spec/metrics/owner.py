@@ -100,12 +100,12 @@ class MetricOwner:
     def _check_place(self, text: str, metric: MetricDefinition, *, in_segment: bool) -> Problem | None:
         """Check that a metric exists at its place: in segments, or for the whole batch."""
         if self.scope == "store" and in_segment and metric.name not in SEGMENT_METRICS:
-            message = f"{metric.name} is measured of the whole batch only"
+            message = f"{metric.name} exists only for the whole batch"
             shown = ", ".join(_SEGMENT_METRICS_SHOWN)
-            help_ = f"in a segment there are {shown}, and performance with its change and its estimates"
+            help_ = f"the metrics of a segment are {shown}, and performance with its change and its estimates"
             return Problem(0, len(text), "unknown-metric", message, help_)
         if metric.name == "segment_drift" and not in_segment:
-            message = "segment_drift is measured in segments only"
+            message = "segment_drift exists only in segments"
             return Problem(0, len(text), "unknown-metric", message, "add segment: NAME, or write data_drift")
         return None
 
@@ -152,7 +152,7 @@ class MetricOwner:
     def _check_parts(self, text: str, metric: MetricDefinition) -> Problem | None:
         """Check the other requirements of a metric: a challenger, estimates, or a search for segments."""
         if metric.name == "found_segments" and self.segments is not None and not self.segments.found:
-            message = "found_segments counts what a search finds, but this store does not search"
+            message = "found_segments needs a search for segments, but this store has none"
             help_ = "add find_segments: true to the store, or remove the metric"
             return Problem(0, len(text), "needs-key", message, help_)
         if metric.name in CHALLENGER_METRICS and not self.challenged:

@@ -1,4 +1,4 @@
-"""The metrics of performance: measured with labels, estimated without them, and those of a challenger."""
+"""The performance metrics: measured with labels, estimated without labels, and of a challenger."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def define_performance_metrics() -> Iterable[MetricDefinition]:
     yield replace(
         metric(
             "lift",
-            "Share of positives in the tenth of rows with the highest probability, divided by that in all rows.",
+            "Share of positives in the tenth of rows with the highest probability, divided by the share in all rows.",
             binary,
         ),
         high=None,
@@ -70,13 +70,13 @@ def define_performance_metrics() -> Iterable[MetricDefinition]:
     ):
         yield replace(metric(name, text, regression, "higher"), high=None)
     yield replace(
-        metric("r2", "Coefficient of determination; a bias of the predictions lowers it.", regression),
+        metric("r2", "Coefficient of determination. A bias of the predictions lowers it.", regression),
         low=None,
     )
     yield replace(
         metric(
             "explained_variance",
-            "Share of the variance explained; a bias of the predictions does not matter.",
+            "Share of the variance explained. A bias of the predictions does not change it.",
             regression,
         ),
         low=None,
@@ -88,7 +88,9 @@ def define_change_metrics() -> Iterable[MetricDefinition]:
     change = MetricDefinition(
         "performance_change", "store", "", "performance", neutral=0, tasks=ALL_TASKS, labels=True, interval=True
     )
-    yield replace(change, description="A performance metric minus that of the reference: performance_change.roc_auc.")
+    yield replace(
+        change, description="A performance metric of the batch minus that of the reference: performance_change.roc_auc."
+    )
     yield replace(
         change,
         name="performance_change_relative",
@@ -102,23 +104,23 @@ def define_challenger_metrics() -> Iterable[MetricDefinition]:
     )
     yield replace(
         metric,
-        description="How much better the challenger is than the model of the store, on the same rows: its "
-        "performance metric minus that of the model, with the sign turned where lower is better, so that "
-        "positive always means that the challenger is better: advantage.roc_auc. Its interval is paired.",
+        description="A performance metric of the challenger minus that of the model of the store, on the same rows: "
+        "advantage.roc_auc. The sign is reversed for metrics where lower is better, so a positive value always means "
+        "that the challenger is better. The interval is paired.",
     )
     yield replace(
         metric,
         name="advantage_low",
         interval=False,
-        description="Low end of the interval of advantage: above 0, the challenger is better for certain, at the "
-        "store's `confidence`; put a range or a condition on it.",
+        description="Lower end of the confidence interval of advantage, at the `confidence` of the store. Above 0, the "
+        "challenger is significantly better. Use it in range checks and conditions.",
     )
     yield replace(
         metric,
         name="challenger",
         worse=None,
         neutral=None,
-        description="A performance metric of the challenger itself, on the rows on which both are compared: "
+        description="A performance metric of the challenger itself, on the rows where both models are compared: "
         "challenger.roc_auc.",
     )
 
@@ -133,14 +135,15 @@ def define_estimated_metrics() -> Iterable[MetricDefinition]:
             yield replace(
                 metric,
                 name=f"estimated_{metric.name}",
-                description=f"{metric.name} as it is to be expected before the labels come.",
+                description=f"{metric.name} as expected before labels arrive.",
                 labels=False,
             )
     yield MetricDefinition(
         "estimate_contradicted",
         "store",
-        "1 if the labels that have come contradict the estimates, at the store's `confidence` over all metrics, else "
-        "0: the relation between columns and target has changed. Its p-value is adjusted (Holm 1979).",
+        "1 if the labels that have arrived contradict the estimates, at the `confidence` of the store over all "
+        "metrics, else 0. The relation between columns and target has then changed. The p-value is adjusted (Holm "
+        "1979).",
         low=0,
         high=1,
         worse="higher",
@@ -150,8 +153,9 @@ def define_estimated_metrics() -> Iterable[MetricDefinition]:
     yield MetricDefinition(
         "estimate_effective_rows",
         "store",
-        "Independent rows (entities, where the dataset declares them) of the reference that the estimates rest on: "
-        "fewer than it has where they are weighted to stand for the batch (Kish 1965).",
+        "Number of independent rows (or entities, if the dataset declares them) of the reference on which the "
+        "estimates are based. It is smaller than their actual number if the rows are weighted to resemble the batch "
+        "(Kish 1965).",
         low=0,
         worse="lower",
         tasks=ALL_TASKS,

@@ -59,7 +59,7 @@ def explain_unknown_metric(
         message, help_ = f"unknown metric {text!r}", f'did you mean "estimated_{name.member}"?'
         return Problem(0, len(text), "unknown-metric", message, help_)
     elif name.statistic.removeprefix("estimated_") in NOT_ESTIMATED:
-        message = f"{name.statistic.removeprefix('estimated_')} cannot be estimated: the errors of rows do not tell it"
+        message = f"{name.statistic.removeprefix('estimated_')} cannot be estimated from the errors of single rows"
         there = ", ".join(f"estimated_{one}" for one in ESTIMATED_BY_TASK["regression"])
         return Problem(0, len(name.statistic), "unknown-metric", message, f"for a regression there are {there}")
     else:

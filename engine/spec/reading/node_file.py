@@ -134,7 +134,7 @@ class _NodeValidator(SpecValidator):
             report_undeclared_variable(node, reference, {}, self.findings)
             return
         at = node.position_of(reference.offset, reference.length)
-        message = f"{reference.text[:60]} is not filled in here: the file of a node refers to nothing but its secrets"
+        message = f"{reference.text[:60]} is not filled in here: the file of a node can only refer to its secrets"
         self.findings.error(at, "undeclared-variable", message, "write the value; for a literal ${ write $${")
 
 
@@ -257,11 +257,11 @@ def _check_state(given: GivenResources, place: SpecPath, node: NodeResource, dra
         message = f'"{given.state.connection[:60]}" is not the name of a connection of this file'
         findings.error(at, "unknown-name", message, help_)
     elif not isinstance(found, PostgresqlConnection):
-        message = f'the connection "{given.state.connection[:60]}" is of the kind {found.kind}'
-        findings.error(at, "connection", message, "name one of the kind postgresql")
+        message = f'the connection "{given.state.connection[:60]}" is of kind {found.kind}'
+        findings.error(at, "connection", message, "name a connection of kind postgresql")
     if not place and given.state.db_schema is not None:
         message = "the states of all deployments cannot be in one schema"
-        help_ = "leave it out, and each has one of its own; or write it under the deployment"
+        help_ = "leave it out, so that each has its own schema, or write it under the deployment"
         findings.error(draft.key_position("state", "schema"), "wrong-value", message, help_)
 
 
@@ -275,7 +275,7 @@ def _check_source(name: str, source: DeployedSecret, place: SpecPath, draft: Dra
         help_ = "use A-Z a-z 0-9 and _, and do not start with a digit"
         findings.error(draft.value_position(*place, "env"), "name", message, help_)
     elif source.file is not None and not Path(source.file).is_absolute():
-        message = f'the path "{source.file[:60]}" is relative, but a deployment has a folder of its own'
+        message = f'the path "{source.file[:60]}" is relative, but a deployment runs in its own folder'
         findings.error(draft.value_position(*place, "file"), "path", message, "write an absolute path")
 
 
@@ -291,13 +291,11 @@ def _check_address(node: NodeResource, draft: Draft, findings: Findings) -> None
         findings.error(draft.value_position("listen"), "wrong-value", message, EXAMPLES)
         return
     if host in ANY_HOST and node.url is None:
-        message = "links in messages cannot begin with this, so they begin with what each bundle says"
+        message = "links in messages cannot start with this address, so they use the address in each bundle"
         findings.warning(draft.value_position("listen"), "no-server", message, "add url: https://…")
     if not (is_loopback(host) or node.behind_proxy or draft.find_node("tls") is not None):
-        message = f"{node.listen} can be reached from other machines, and tokens would travel readable"
-        help_ = (
-            "add tls: {certificate: …, key: …}, or behind_proxy: true if a proxy in front of it ends TLS, or listen "
-        )
+        message = f"{node.listen} can be reached from other machines, and tokens would be sent unencrypted"
+        help_ = "add tls: {certificate: …, key: …}, or behind_proxy: true if a proxy terminates TLS, or listen "
         findings.error(draft.value_position("listen"), "needs-key", message, f"{help_}at 127.0.0.1")
 
 
@@ -319,7 +317,7 @@ def _check_named_files(node: NodeResource, draft: Draft, findings: Findings) -> 
     if node.require > len(declared):
         message = f"signatures of {node.require} trusted keys are required, but {len(declared) or 'none'} "
         message += "is listed" if len(declared) < 2 else "are listed"
-        help_ = "list the keys under trusted_keys, or require fewer"
+        help_ = "list more keys under trusted_keys, or require fewer"
         findings.error(draft.value_position("require"), "needs-key", message, help_)
 
 
@@ -328,5 +326,5 @@ def _check_folders(node: NodeResource, draft: Draft, findings: Findings) -> None
         findings.error(draft.value_position("folder"), "path", "the path of the folder is empty", "write a path, or .")
     for i, folder in enumerate(node.folders):
         if not Path(folder).is_absolute():
-            message = f'the path "{folder[:60]}" is relative, but deployments have folders of their own'
+            message = f'the path "{folder[:60]}" is relative, but deployments run in their own folders'
             findings.error(draft.value_position("folders", i), "path", message, "write an absolute path")

@@ -57,15 +57,15 @@ _MESSAGE_NAME_MEANINGS = {
     "projectKey": "Name of the project.",
     "outcome": "Outcome of the run.",
     "triggerName": "What started the run: manual, watch, the name of a trigger, or scenario and the name of another.",
-    "scenarioRunURL": "Address of the run on the server; needs server.",
+    "scenarioRunURL": "Address of the run on the server; needs `server`.",
     "scenarioRunId": "Id of the run.",
     "warningsEventsSummary": "One line per warning, with the check, the value, the range and the dataset or store.",
     "errorsEventsSummary": "One line per error.",
     "checksSummary": "Number of checks with each outcome.",
-    "changesSummary": "What has changed since the last evaluation whose checks were OK: the model, the reference, "
-    "settings with their lines, code, versions, variables, files.",
-    "startTime": "When the run started, in UTC.",
-    "duration": "How long the run took.",
+    "changesSummary": "Changes since the last evaluation whose checks were OK: of the model, the reference, "
+    "settings (with their lines), code, versions, variables and files.",
+    "startTime": "Time when the run started, in UTC.",
+    "duration": "Duration of the run.",
     "changed": "The names of the changed datasets, if their change has started the run.",
     "previous_as_of": "The date of the previous time of the trigger; in its first run, and in a run without a "
     "trigger, the date of the run itself.",
@@ -76,7 +76,7 @@ _EXIT_CODE_MEANINGS = {
     ExitCode.USAGE: "the spec or the command line is wrong; nothing was run",
     ExitCode.COULD_NOT_RUN: "something could not be run: because of the data, a model, the state, a timeout "
     "or a bug; or a bundle is damaged or refused",
-    ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`); of `engine drill`: nothing would have told you",
+    ExitCode.CHECK_ERROR: "a check is ERROR (see `--fail-on`); for `engine drill`: nothing would have alerted you",
     ExitCode.UNDELIVERED: "a message has not been delivered yet",
     ExitCode.OK: "none of the above",
 }

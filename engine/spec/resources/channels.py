@@ -1,4 +1,4 @@
-"""The kinds of `channels:`: how a message is delivered."""
+"""The kinds of `channels:`, which deliver messages."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -9,14 +9,14 @@ from engine.spec.resources.resource import Names, Resource, SecretText, WrittenP
 
 
 class FileChannel(Resource):
-    """A folder in which each message becomes a file."""
+    """A folder; each message is written to a file of its own."""
 
     kind: Literal["file"] = "file"
     path: WrittenPath = Field(description="Folder for the messages, relative to the spec; created if missing.")
 
 
 class MailChannel(Resource):
-    """E-mail through an SMTP server; encrypted unless the server is this machine or the URL says tls=none."""
+    """E-mail through an SMTP server. It is encrypted unless the server is this machine or the URL contains tls=none."""
 
     kind: Literal["mail"] = "mail"
     url: SecretText = Field(
@@ -25,52 +25,50 @@ class MailChannel(Resource):
         "authority. Usually a ${secret.name}."
     )
     from_: str = Field(alias="from", description="Address of the sender.")
-    timeout: float = Field(30, gt=0, le=120, description="How many seconds to wait for an answer of the server.")
-    fallback: FileChannel | None = Field(None, description="Channel to use instead while the secret of url is absent.")
+    timeout: float = Field(30, gt=0, le=120, description="How many seconds to wait for a response from the server.")
+    fallback: FileChannel | None = Field(None, description="Channel to use instead if the secret in url is missing.")
 
 
 class AppriseChannel(Resource):
-    """Any service that Apprise supports: Slack, Teams, Telegram, PagerDuty and a hundred more."""
+    """A service that Apprise supports, such as Slack, Teams, Telegram, PagerDuty and a hundred more."""
 
     kind: Literal["apprise"] = "apprise"
     url: SecretText = Field(description="Apprise URL of the service; usually a ${secret.name}.")
-    fallback: FileChannel | None = Field(None, description="Channel to use instead while the secret of url is absent.")
+    fallback: FileChannel | None = Field(None, description="Channel to use instead if the secret in url is missing.")
 
 
 class WebhookChannel(Resource):
-    """A server of your own that takes each message as JSON by an HTTP POST."""
+    """An HTTP server of yours; each message is sent to it as JSON with a POST request."""
 
     kind: Literal["webhook"] = "webhook"
-    url: SecretText = Field(description="Where to post: https://host/path; usually a ${secret.name}.")
+    url: SecretText = Field(description="Address to post to: https://host/path; usually a ${secret.name}.")
     headers: dict[str, SecretText] = Field(
         {}, description="HTTP headers, such as Authorization: Bearer ${secret.name}."
     )
-    timeout: float = Field(30, gt=0, le=120, description="How many seconds to wait for an answer of the server.")
+    timeout: float = Field(30, gt=0, le=120, description="How many seconds to wait for a response from the server.")
     fallback: FileChannel | None = Field(
-        None, description="Channel to use instead while a secret of url or headers is absent."
+        None, description="Channel to use instead if a secret in url or headers is missing."
     )
 
 
 class CommandChannel(Resource):
-    """A program of your own that gets each message as JSON on its standard input."""
+    """A program of yours; it receives each message as JSON on its standard input."""
 
     kind: Literal["command"] = "command"
     argv: Names = Field(
         min_length=1,
-        description="The program and its arguments, one per entry; no shell reads them. It is started in the folder of "
-        "the spec, so that ./notify.sh is a file there.",
+        description="The program and its arguments, one per entry; no shell is involved. It starts in the folder of "
+        "the spec, so ./notify.sh is a file there.",
     )
-    timeout: float = Field(
-        30, gt=0, le=120, description="How many seconds the program may take; after them it is killed."
-    )
+    timeout: float = Field(30, gt=0, le=120, description="How many seconds the program may take; then it is killed.")
 
 
 class DatasetChannel(Resource):
-    """A file in which each message becomes a row, so that a dataset can read all of them."""
+    """A file to which each message is added as a row, so that a dataset can read all messages."""
 
     kind: Literal["dataset"] = "dataset"
     path: WrittenPath = Field(
-        description="File, relative to the spec, that ends in .csv or .ndjson; created if missing."
+        description="Path of the file, relative to the spec, ending in .csv or .ndjson; created if missing."
     )
 
 

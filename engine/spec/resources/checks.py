@@ -1,4 +1,4 @@
-"""Custom metrics, and the kinds of `checks:`: which values of a metric are allowed."""
+"""Custom metrics, and the kinds of `checks:`, which define the allowed values of a metric."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ WhenEmpty = Literal["ok", "warning", "error"]
 
 
 class PythonMetric(Resource):
-    """A metric of your own: a Python function computes it from the rows and returns a number."""
+    """A custom metric: a Python function of yours computes a number from the rows."""
 
     kind: Literal["python"] = "python"
     function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
-    description: str | None = Field(None, description="What the metric measures, as shown in reports and messages.")
+    description: str | None = Field(None, description="Meaning of the metric, shown in reports and messages.")
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
 class MeanOfLast(Resource):
-    """Compare with the mean of the latest evaluations."""
+    """Compare with the mean of the latest earlier evaluations."""
 
     mean_of_last: int = Field(ge=1, description="How many earlier evaluations to average.")
 
@@ -82,41 +82,41 @@ class RangeCheck(Range):
     """The value of a metric, or its change, must lie in a range."""
 
     kind: Literal["range"] = "range"
-    active: bool = Field(True, description="Whether the check is applied at all.")
+    active: bool = Field(True, description="Whether the check is applied.")
     metric: MetricText = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
     segment: str | None = Field(
         None,
-        description="Check the metric in a segment of the store, or in each that a text with * stands for: "
-        "`country = *`. The whole batch if left out.",
+        description="Segment of the store in which the metric is checked, or a pattern for several: `country = *`. If "
+        "left out, the whole batch is checked.",
     )
     min_rows: int | None = Field(
         None,
         ge=1,
-        description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK: with fewer "
-        "the metric says too little. A batch without any row counts as a WARNING.",
+        description="Minimum number of rows of the batch or segment. With fewer rows the check is EMPTY and counts as "
+        "OK, since the metric is too uncertain. A batch without rows counts as a WARNING.",
     )
     compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
         None,
-        description="Check the change from the previous evaluation, from the reference, or from a mean, instead of the "
-        "value itself.",
+        description="Check the change of the metric instead of its value: the change from the previous evaluation, "
+        "from the reference, or from the mean of earlier evaluations.",
     )
     change: Literal["absolute", "relative"] = Field(
         "absolute",
-        description="With compare: check the difference, or the difference divided by the absolute value of what it is "
-        "compared with.",
+        description="With compare: absolute checks the difference; relative divides it by the absolute value of the "
+        "number that it is compared with.",
     )
     certain: bool = Field(
         False,
-        description="Leave OK only if the whole confidence interval of the value, or of its change, is outside the "
-        "bound: what chance may explain neither warns nor fails. Too few rows for an interval are told.",
+        description="Warn or fail only if the whole confidence interval of the value or change is outside the bound, "
+        "so that random variation causes no alert. If there are too few rows for an interval, the result says so.",
     )
     except_: dict[MetricText, Range] = Field(
-        {}, alias="except", description="With * in metric: other bounds for single metrics, by their names."
+        {}, alias="except", description="With * in metric: other bounds for single metrics, by name of the metric."
     )
     when_empty: WhenEmpty | None = Field(
         None,
-        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing, "
-        "there are too few rows for a verdict, or no earlier evaluation to compare with.",
+        description="Outcome if the metric has no value. If left out: OK if only labels are missing, if there are too "
+        "few rows for a verdict, or if there is no earlier evaluation to compare with; otherwise WARNING.",
     )
 
 
@@ -125,21 +125,21 @@ FEWEST_TYPICAL_VALUES = 8
 
 
 class TypicalCheck(Resource):
-    """The value of a metric must lie where its earlier values lie: not far outside their quartiles."""
+    """The value of a metric must not be far outside the quartiles of its earlier values."""
 
     kind: Literal["typical"] = "typical"
-    active: bool = Field(True, description="Whether the check is applied at all.")
+    active: bool = Field(True, description="Whether the check is applied.")
     metric: MetricText = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
     segment: str | None = Field(
         None,
-        description="Check the metric in a segment of the store, or in each that a text with * stands for. The whole "
-        "batch if left out.",
+        description="Segment of the store in which the metric is checked, or a pattern with * for several. If left "
+        "out, the whole batch is checked.",
     )
     min_rows: int | None = Field(
         None,
         ge=1,
-        description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK. A batch "
-        "without any row counts as a WARNING.",
+        description="Minimum number of rows of the batch or segment. With fewer rows the check is EMPTY and counts as "
+        "OK. A batch without rows counts as a WARNING.",
     )
     last: int = Field(
         30,
@@ -148,7 +148,7 @@ class TypicalCheck(Resource):
         f"{FEWEST_TYPICAL_VALUES} values the check is EMPTY and counts as OK.",
     )
     within: Duration | None = Field(
-        None, description="Instead of last: the time before, such as 30d, of which all values are typical."
+        None, description="Use all values of this period before the evaluation, such as 30d, instead of the last ones."
     )
     factor: float | None = Field(
         None,
@@ -158,12 +158,12 @@ class TypicalCheck(Resource):
         "an ERROR.",
     )
     soft_factor: float | None = Field(
-        None, gt=0, le=100, description="As factor, but the outcome is a WARNING; 1.5 is usual."
+        None, gt=0, le=100, description="Like factor, but the outcome is a WARNING; 1.5 is usual."
     )
     when_empty: WhenEmpty | None = Field(
         None,
-        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing, "
-        "there are too few rows for a verdict, or too few earlier values.",
+        description="Outcome if the metric has no value. If left out: OK if only labels are missing, if there are too "
+        "few rows for a verdict, or if there are too few earlier values; otherwise WARNING.",
     )
 
 
@@ -171,24 +171,24 @@ class ValuesCheck(Resource):
     """The value of a metric must be one of those listed."""
 
     kind: Literal["values"] = "values"
-    active: bool = Field(True, description="Whether the check is applied at all.")
+    active: bool = Field(True, description="Whether the check is applied.")
     metric: MetricText = Field(description="Metric to check: statistic or statistic.column.")
     allowed: list[Scalar] = Field(min_length=1, description="Allowed values; any other value is an ERROR.")
     soft_allowed: list[Scalar] | None = Field(
-        None, description="Those of the allowed values that are OK; the others are a WARNING."
+        None, description="The allowed values that are OK; the other allowed values are a WARNING."
     )
     when_empty: WhenEmpty | None = Field(
         None,
-        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing "
-        "or there are too few rows for a verdict.",
+        description="Outcome if the metric has no value. If left out: OK if only labels are missing or if there are "
+        "too few rows for a verdict; otherwise WARNING.",
     )
 
 
 class PythonCheck(Resource):
-    """A function of yours judges the metrics and returns an outcome, or an outcome and a reason."""
+    """A Python function of yours that returns an outcome, or an outcome and a reason, from the metrics."""
 
     kind: Literal["python"] = "python"
-    active: bool = Field(True, description="Whether the check is applied at all.")
+    active: bool = Field(True, description="Whether the check is applied.")
     function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
@@ -229,7 +229,7 @@ class PastWindow:
 
 
 def find_past_window(checks: Iterable[Check]) -> PastWindow:
-    """Return the longest look back of checks."""
+    """Return the longest window of earlier values that checks need."""
     count, age = 0, timedelta(0)
     for check in checks:
         if isinstance(check, TypicalCheck) and check.within is not None:

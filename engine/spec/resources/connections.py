@@ -1,4 +1,4 @@
-"""The kinds of `connections:`: where data is stored."""
+"""The kinds of `connections:`, the places where data is stored."""
 
 from typing import Annotated, Literal
 
@@ -7,18 +7,18 @@ from pydantic import Field
 from engine.spec.resources.resource import DataPlace, Resource, SecretText
 
 COLLECT_ROWS = 5_000_000
-"""Most rows of Spark that are read into this machine, unless a connection sets another limit."""
+"""Default maximum number of Spark rows that are read into this machine."""
 
 
 class FileConnection(Resource):
     """A folder with data files."""
 
     kind: Literal["file"] = "file"
-    root: DataPlace = Field(description="Folder with the data, relative to the file that declares the connection.")
+    root: DataPlace = Field(description="Path of the folder, relative to the file that declares the connection.")
 
 
 class PostgresqlConnection(Resource):
-    """A PostgreSQL database; needs the extra `postgresql`."""
+    """A PostgreSQL database. Needs the extra `postgresql`."""
 
     kind: Literal["postgresql"] = "postgresql"
     url: SecretText = Field(
@@ -29,83 +29,89 @@ class PostgresqlConnection(Resource):
         None,
         alias="schema",
         min_length=1,
-        description="Schema of the tables whose name has none; what the server's search_path says if left out.",
+        description="Schema of tables that are named without one; if left out, the search_path of the server decides.",
     )
     timeout: float = Field(10, gt=0, le=120, description="How many seconds to wait for a connection to the server.")
 
 
 class DuckdbConnection(Resource):
-    """A DuckDB file; needs the extra `duckdb`."""
+    """A DuckDB file. Needs the extra `duckdb`."""
 
     kind: Literal["duckdb"] = "duckdb"
     path: DataPlace = Field(description="Path of the file, relative to the file that declares the connection.")
 
 
 class S3Connection(Resource):
-    """A bucket of an object store that speaks S3, with data files; needs the extra `s3`."""
+    """A bucket with data files in an S3-compatible object store. Needs the extra `s3`."""
 
     kind: Literal["s3"] = "s3"
     bucket: str = Field(min_length=3, max_length=63, description="Name of the bucket.")
     prefix: str = Field(
-        "", description="The folder in the bucket that paths start from; the bucket itself if left out."
+        "", description="Folder in the bucket to which paths are relative; the bucket itself if left out."
     )
     endpoint: str | None = Field(
         None,
-        description="Address of the server, as https://s3.example.com or https://10.0.0.5:9000; that of AWS in the "
-        "region if left out.",
+        description="Address of the server, such as https://s3.example.com or https://10.0.0.5:9000; AWS in the region "
+        "if left out.",
     )
     region: str = Field("us-east-1", min_length=1, description="Region of the bucket; most other servers ignore it.")
     access_key: SecretText | None = Field(
         None,
-        description="Id of the key, usually a ${secret.name}. Without it the keys are those of the environment "
-        "(AWS_ACCESS_KEY_ID, …) or of the machine.",
+        description="Access key id, usually a ${secret.name}. If left out, the credentials come from the environment "
+        "(AWS_ACCESS_KEY_ID, …) or from the machine.",
     )
-    secret_key: SecretText | None = Field(None, description="The secret of the key: a ${secret.name}.")
-    session_token: SecretText | None = Field(None, description="The token of temporary keys: a ${secret.name}.")
+    secret_key: SecretText | None = Field(None, description="Secret access key: a ${secret.name}.")
+    session_token: SecretText | None = Field(
+        None, description="Session token of temporary credentials: a ${secret.name}."
+    )
     path_style: bool = Field(
         False,
-        description="Whether the bucket is named behind the host, as https://host/bucket, and not before it, as "
-        "https://bucket.host. Servers other than AWS often need this.",
+        description="Whether URLs have the form https://host/bucket instead of https://bucket.host. Servers other than "
+        "AWS often need this.",
     )
     allow_http: bool = Field(
-        False, description="Whether the endpoint may be without encryption: whoever listens sees the data."
+        False,
+        description="Whether the endpoint may use unencrypted HTTP, which lets others on the network read the data.",
     )
     certificate: str | None = Field(
         None,
-        description="File of certificates (PEM) that are trusted besides the usual ones, relative to the file that "
+        description="File with certificates (PEM) to trust in addition to the usual ones, relative to the file that "
         "declares the connection.",
     )
     timeout: float = Field(
-        10, gt=0, le=120, description="How many seconds to wait for a connection to the server, and for more data."
+        10,
+        gt=0,
+        le=120,
+        description="How many seconds to wait for a connection to the server, and for each further part of the data.",
     )
     cache_gb: float = Field(
         20,
         gt=0,
-        description="GB of copies of objects that are kept in the state folder; the longest unused are removed first, "
-        "but none that was used within the last hour.",
+        description="Size in GB of the cache of objects in the state folder. The least recently used objects are "
+        "removed first; objects used within the last hour are never removed.",
     )
 
 
 class SparkConnection(Resource):
-    """Apache Spark: data that no single machine holds; needs the extra `spark` and, but for Spark Connect, Java."""
+    """Apache Spark, for data too large for one machine. Needs the extra `spark` and, except for Spark Connect, Java."""
 
     kind: Literal["spark"] = "spark"
     url: SecretText = Field(
         "local[*]",
         min_length=1,
-        description="Where Spark runs: local[*] (in this machine, on all cores), spark://host:7077, yarn, k8s://…, or "
-        "sc://host:15002 for a server of Spark Connect. One with a token is a ${secret.name}.",
+        description="Address of Spark: local[*] (on all cores of this machine), spark://host:7077, yarn, k8s://…, or "
+        "sc://host:15002 for Spark Connect. If it contains a token, use a ${secret.name}.",
     )
     options: dict[str, SecretText] = Field(
         {},
-        description="Settings of Spark by name, such as spark.executor.memory: 8g, as texts. A key of an object store "
-        "is a ${secret.name}.",
+        description="Spark settings by name, with texts as values, such as spark.executor.memory: 8g. For the keys of "
+        "an object store, use a ${secret.name}.",
     )
     collect_rows: int = Field(
         COLLECT_ROWS,
         ge=0,
-        description="A dataset with at most this many rows is read into this machine and measured here. A larger one "
-        "is measured by the executors.",
+        description="A dataset with at most this many rows is read into this machine and measured here. The executors "
+        "measure a larger one.",
     )
 
 

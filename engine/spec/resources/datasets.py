@@ -14,14 +14,15 @@ ColumnRole = Literal["numerical", "categorical", "identifier", "ignore"]
 
 
 class Column(Resource):
-    """What a column must contain, verified whenever the dataset is read, and how the column is used."""
+    """The allowed content of a column, verified each time the dataset is read, and the use of the column."""
 
     type: ColumnType | None = Field(
         None,
-        description="Type that the column must have. Decimal numbers that are all whole, such as 3.0, are integers.",
+        description="Required type of the column. If all its decimal numbers are whole, such as 3.0, the column counts "
+        "as integer.",
     )
     role: ColumnRole | None = Field(
-        None, description="How drift and models treat the column; found from the data if left out."
+        None, description="How drift and models treat the column; detected from the data if left out."
     )
     required: bool = Field(False, description="Whether every row must have a value.")
     min: float | date | datetime | None = Field(None, description="Smallest allowed value.")
@@ -33,61 +34,59 @@ class Column(Resource):
 class Dataset(Resource):
     """The keys of all kinds of datasets."""
 
-    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
+    description: str | None = Field(None, description="Free text for readers. Changing it causes no recomputation.")
     entity: str | None = Field(
         None,
-        description="Column that names a card, customer or machine. Rows with the same value stay together in a "
-        "split, and count once in p-values. Queries inherit it.",
+        description="Column that identifies a card, customer or machine. Rows with the same value stay together in a "
+        "split and count once in p-values. Queries over this dataset inherit the entity.",
     )
-    columns: dict[str, Column] = Field({}, description="What each column must contain, by its name.")
-    metrics: dict[str, PythonMetric] = Field({}, description="Metrics that your own functions compute, by name.")
+    columns: dict[str, Column] = Field({}, description="Requirements on the columns, by name of the column.")
+    metrics: dict[str, PythonMetric] = Field({}, description="Custom metrics, computed by Python functions, by name.")
     checks: dict[str, Check] = Field(
-        {}, description="Checks of the metrics, by name; applied whenever a build reads the dataset."
+        {}, description="Checks of the metrics, by name; applied each time a build reads the dataset."
     )
 
 
 class Csv(Resource):
     """Settings for reading a CSV file."""
 
-    separator: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
+    separator: str = Field(",", min_length=1, max_length=1, description="Character that separates fields.")
     quote: str | None = Field(
-        '"', min_length=1, max_length=1, description="Character around a quoted field; null if none is used."
+        '"', min_length=1, max_length=1, description="Character around a quoted field; null if fields are not quoted."
     )
     escape: str | None = Field(
         None,
         min_length=1,
         max_length=1,
-        description="Character that makes the next one plain text, such as a backslash before a quote; if left out, a "
-        "quote inside a quoted field is doubled. A file that has it is read into memory.",
+        description="Escape character, such as a backslash before a quote. If left out, a quote inside a quoted field "
+        "is doubled. A file with an escape character is read into memory.",
     )
     header: bool = Field(
         True,
-        description="Whether the first line holds the column names. If not, the names under columns count, all of them "
-        "in the order of the file.",
+        description="Whether the first line contains the column names. If false, declare all columns under columns, in "
+        "the order of the file.",
     )
     null_values: list[str] = Field(
         [""],
-        description="Texts that stand for a missing value in every column. In a column whose other values are "
-        "numbers, dates or booleans, the usual ones (NA, n/a, NULL, -, …) are found.",
+        description="Texts that mean a missing value in every column. In columns of numbers, dates or booleans, the "
+        "usual texts (NA, n/a, NULL, -, …) are recognized without being listed.",
     )
-    decimal_comma: bool = Field(
-        False, description="Whether numbers have a decimal comma, so that 1,5 is one and a half."
-    )
+    decimal_comma: bool = Field(False, description="Whether numbers have a decimal comma: 1,5 is one and a half.")
     thousands: str | None = Field(
         None,
         min_length=1,
         max_length=1,
-        description="Character between thousands, as in 1.234.567,89. Where the values leave no doubt it is found.",
+        description="Thousands separator, as in 1.234.567,89. Detected if the values are unambiguous.",
     )
     date_order: Literal["dmy", "mdy", "ymd"] | None = Field(
         None,
-        description="Order of day, month and year in dates such as 03/04/2025. Where a day above 12 leaves no doubt "
-        "it is found; a date that begins with a year of four digits needs no order.",
+        description="Order of day, month and year in dates such as 03/04/2025. Detected if a day above 12 makes it "
+        "unambiguous. Dates that begin with a four-digit year do not need it.",
     )
     comment: str | None = Field(
-        None, min_length=1, max_length=5, description="Text that begins a line which is not read, such as #."
+        None, min_length=1, max_length=5, description="Text at the start of lines to ignore, such as #."
     )
-    skip_lines: int = Field(0, ge=0, description="Number of lines in front of the header that are not read.")
+    skip_lines: int = Field(0, ge=0, description="Number of lines to skip before the header.")
     encoding: str = Field(
         "utf-8",
         description="Encoding of the text, such as cp1252 or utf-16. A file that is not UTF-8 is read into memory.",
@@ -95,53 +94,54 @@ class Csv(Resource):
 
 
 class FileReading(Dataset):
-    """The keys that say how data files are read."""
+    """The keys for reading data files."""
 
     pick: Literal["all", "newest"] = Field(
         "all",
-        description="Which files of a folder or pattern are read: all of them as one table, or the newest alone, by "
-        "the date in its name (2026-11-28, 20261128, 2026-W48, 2026-11), else by when it was last changed; never one "
-        "of a later day than ${as_of}.",
+        description="Which files of a folder or pattern to read: all of them as one table, or only the newest. The "
+        "newest is determined by the date in the name (2026-11-28, 20261128, 2026-W48, 2026-11) or else by the "
+        "modification time. Files of days after ${as_of} are ignored.",
     )
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
-        None, description="Format of the files; taken from the ending of path or their first bytes if left out."
+        None, description="Format of the files; if left out, determined by the file extension or the first bytes."
     )
     compression: Compression | None = Field(
         None,
-        description="How files of CSV or NDJSON are compressed, if their ending (.gz, .zst, .zip, .bz2) does not tell. "
-        "A zip archive holds one file. Files of zip and bz2 are unpacked into memory, up to 1 GiB each.",
+        description="Compression of CSV or NDJSON files, if the extension (.gz, .zst, .zip, .bz2) does not show it. A "
+        "zip archive must contain exactly one file. Zip and bz2 files are unpacked into memory, up to 1 GiB each.",
     )
-    csv: Csv = Field(Csv.model_construct(), description="How to read the file if its format is csv.")
+    csv: Csv = Field(Csv.model_construct(), description="How to read CSV files.")
     settle: Duration | None = Field(
         None,
-        description="How long a changed file must stay as it is until engine watch and triggers take it for complete. "
-        "If left out: 30s for CSV and NDJSON, which do not show their end; 5s for several Parquet or Arrow files; at "
-        "once for one of these that shows its end.",
+        description="How long a changed file must stay unchanged before engine watch and triggers treat it as "
+        "complete. If left out: 30s for CSV and NDJSON, which have no end mark; 5s for several Parquet or Arrow files; "
+        "no wait for a single Parquet or Arrow file that has its end mark.",
     )
     marker: ReadPath | None = Field(
         None,
         min_length=1,
-        description="Name of a file in the folder of the data, such as _SUCCESS, that is written anew when all other "
-        "files are complete: engine watch and triggers wait for it.",
+        description="Name of a file in the data folder, such as _SUCCESS, that is rewritten when all other files are "
+        "complete. Engine watch and triggers wait for it.",
     )
 
 
 class FileDataset(FileReading):
-    """A data file, or all files of one format in a folder or that match a pattern."""
+    """A data file, or all files of one format in a folder or matching a pattern."""
 
     kind: Literal["file"] = "file"
     connection: Annotated[str, Ref("connections")] | None = Field(
-        None, description="Connection whose folder path starts from; the folder of the spec if left out."
+        None,
+        description="Connection with the folder to which path is relative; if left out, path is relative to the spec.",
     )
     path: ReadPath = Field(
-        description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet."
+        description="Path of a file or of a folder of files, or a pattern such as transactions/*.parquet."
     )
 
 
 class StoredDataset(FileReading):
-    """Data of a connection: files where it is a folder, a table where it is a database, either of them in Spark.
+    """Data of a connection: files of a folder or object store, a table of a database, or either of them in Spark.
 
-    With both keys, the same dataset can be read from either: a deployment may put another connection in its place.
+    With both path and table, a deployment may replace a folder by a database, or the reverse, as the connection.
     Spark then reads the table.
     """
 
@@ -149,25 +149,26 @@ class StoredDataset(FileReading):
     connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection.")
     path: ReadPath | None = Field(
         None,
-        description="Where the connection is a folder: path of a file, of a folder of files, or a pattern such as "
-        "transactions/*.parquet. In Spark: Parquet files, also of its own file systems, as s3a://bucket/transactions.",
+        description="If the connection is a folder or an object store: path of a file or of a folder of files, or a "
+        "pattern such as transactions/*.parquet. In Spark: Parquet files, also in its own file systems, such as "
+        "s3a://bucket/transactions.",
     )
     table: str | None = Field(
         None,
         min_length=1,
-        description="Where the connection is a database or Spark: name of the table or view, or schema.table.",
+        description="If the connection is a database or Spark: name of the table or view, or schema.table.",
     )
 
 
 class Materialize(Resource):
-    """Where the rows of a dataset are kept, so that they are computed once."""
+    """The place where the rows of a dataset are stored, so that they are computed only once."""
 
     connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection.")
     path: WrittenPath | None = Field(
-        None, description="File to write, where the connection is a folder; its ending tells the format."
+        None, description="If the connection is a folder or an object store: Parquet file to write."
     )
     table: str | None = Field(
-        None, min_length=1, description="Table to write, where the connection is a database: name or schema.name."
+        None, min_length=1, description="If the connection is a database: table to write, as name or schema.name."
     )
 
 
@@ -177,18 +178,20 @@ class QueryDataset(Dataset):
     kind: Literal["query"] = "query"
     sql: Sql = Field(description="The query: one SELECT over declared datasets. A ${variable} becomes a typed literal.")
     materialize: Materialize | None = Field(
-        None, description="Where to keep the rows: they are written when something they depend on has changed."
+        None, description="Where to store the rows. They are written again when the query or its inputs have changed."
     )
 
 
 class PythonDataset(Dataset):
-    """The table that a Python function of yours returns."""
+    """A table returned by a Python function of yours."""
 
     kind: Literal["python"] = "python"
     function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
     materialize: Materialize | None = Field(
-        None, description="Where to keep the rows: the function is called when it or its arguments have changed."
+        None,
+        description="Where to store the rows. The function is called again when its code or its arguments have "
+        "changed.",
     )
 
 

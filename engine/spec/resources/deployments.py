@@ -1,4 +1,4 @@
-"""`infrastructures:` and `deployments:`: where bundles run, and with which settings."""
+"""`infrastructures:` and `deployments:`: the places where bundles run, and their settings there."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -11,42 +11,41 @@ from engine.spec.resources.resource import DataPlace, Duration, Names, ReadPath,
 
 
 class TrustedKeyFile(Resource):
-    """A public key that is trusted until a day."""
+    """A public key with a last day of trust."""
 
     path: ReadPath = Field(description="File with the public Ed25519 key (PEM), relative to the spec.")
     not_after: date | None = Field(
-        None, description="Last day on which its signatures count, also those that it made before."
+        None, description="Last day on which signatures of this key are accepted, including older ones."
     )
 
 
 class DirectoryInfrastructure(Resource):
-    """A folder of this machine in which deployments live."""
+    """A folder on this machine that contains deployments."""
 
     kind: Literal["directory"] = "directory"
     path: DataPlace = Field(description="Path of the folder, relative to the spec; created if missing.")
     trusted_keys: dict[str, ReadPath | TrustedKeyFile] = Field(
         {},
-        description="Files with public Ed25519 keys (PEM), by a name of yours, relative to the spec; a mapping if a "
-        "key is trusted until a day.",
+        description="Files with public Ed25519 keys (PEM), relative to the spec, by a name that you choose; a mapping "
+        "gives the key a last day of trust.",
     )
     require: int = Field(0, ge=0, description="How many of the trusted keys must have signed a bundle.")
 
 
 class NodeInfrastructure(Resource):
-    """An automation node, a server of its own that is asked by HTTP: `engine serve --node`."""
+    """An automation node: a separate server, started by `engine serve --node` and reached over HTTP."""
 
     kind: Literal["node"] = "node"
     url: str = Field(description="Address of the node: https://node.example.com:7320.")
     token: SecretText = Field(
-        description="The token that the node has given to you, from `engine node token create`. Usually a "
-        "${secret.name}."
+        description="Your token for the node, created there with `engine node token create`. Usually a ${secret.name}."
     )
     certificate: ReadPath | None = Field(
         None,
-        description="File with the certificate (PEM) of the node, or of who has signed it, relative to the spec, if "
-        "this machine does not trust it anyway.",
+        description="File with the certificate (PEM) of the node or of its certificate authority, relative to the "
+        "spec. Needed only if this machine does not trust it already.",
     )
-    timeout: float = Field(30, gt=0, le=600, description="How many seconds to wait for an answer of the node.")
+    timeout: float = Field(30, gt=0, le=600, description="How many seconds to wait for a response from the node.")
 
 
 Infrastructure = Annotated[DirectoryInfrastructure | NodeInfrastructure, Field(discriminator="kind")]
@@ -54,85 +53,97 @@ INFRASTRUCTURE_KINDS: dict[str, type[Resource]] = {"directory": DirectoryInfrast
 
 
 class HealthCheck(Resource):
-    """What must end well after an update, else it is rolled back."""
+    """A check after an update; if it fails, the update is rolled back."""
 
     run: list[Annotated[str, Ref("scenarios")]] = Field([], description="Scenarios to run; they must not FAIL.")
-    within: Duration | None = Field(None, description="Longest time that they may take together; 10m if left out.")
+    within: Duration | None = Field(None, description="Maximum duration of all of them together; 10m if left out.")
 
 
 class Preload(Resource):
-    """What is proved before an update, besides what always is."""
+    """Additional tests before an update."""
 
     dry_run: list[Annotated[str, Ref("scenarios")]] = Field(
-        [], description="Scenarios to compute completely, without keeping or sending anything."
+        [], description="Scenarios to compute completely, without storing or sending anything."
     )
-    probe_channels: bool = Field(False, description="Whether mail servers are greeted; no mail is sent.")
-    within: Duration | None = Field(None, description="Longest time that it may take; 10m if left out.")
+    probe_channels: bool = Field(False, description="Whether to connect to the mail servers; no mail is sent.")
+    within: Duration | None = Field(None, description="Maximum duration of the tests; 10m if left out.")
 
 
 class Hook(Resource):
     """A program that runs before or after an update."""
 
-    argv: Names = Field(min_length=1, description="The program and its arguments, one per entry; no shell reads them.")
-    timeout: Duration | None = Field(None, description="Longest time that it may take; 5m if left out.")
+    argv: Names = Field(min_length=1, description="The program and its arguments, one per entry; no shell is involved.")
+    timeout: Duration | None = Field(None, description="Maximum duration of the program; 5m if left out.")
 
 
 class Hooks(Resource):
-    """Programs that run around an update; one that fails before it, stops it."""
+    """Programs that run before and after an update. If a program before the update fails, the update stops."""
 
-    before: list[Hook] = Field([], description="Run after the proofs and before the new bundle is used.")
-    after: list[Hook] = Field([], description="Run when the new bundle is used; a failure counts as bad health.")
+    before: list[Hook] = Field(
+        [], description="Programs to run after the tests and before the new bundle becomes active."
+    )
+    after: list[Hook] = Field(
+        [], description="Programs to run when the new bundle is active; a failure counts as a failed health check."
+    )
 
 
 class DeployedSecret(Resource):
-    """Where a deployment finds a secret value."""
+    """The source of a secret value in a deployment."""
 
     env: str | None = Field(None, description="Environment variable that holds the secret.")
-    file: ReadPath | None = Field(None, description="File that holds the secret; an absolute path.")
+    file: ReadPath | None = Field(None, description="Absolute path of a file that holds the secret.")
 
 
 class StateRows(Resource):
-    """Where the rows of the state of a deployment are; files and locks are in its folder."""
+    """The database for the rows of a deployment's state; files and locks stay in its folder."""
 
     connection: Annotated[str, Ref("connections")] = Field(
-        description="Connection of the kind postgresql that has the rows: one declared in this file."
+        description="Connection of kind postgresql for the rows, declared in this file."
     )
     db_schema: str | None = Field(
         None,
         alias="schema",
         min_length=1,
         max_length=63,
-        description="Schema of the rows, which is made if missing; engine_, the name of the project and that of the "
-        "deployment if left out.",
+        description="Schema of the rows, created if missing; if left out, engine_ followed by the names of the project "
+        "and the deployment.",
     )
 
 
 class Deployment(Resource):
-    """A bundle that runs on an infrastructure with settings of its own, which win over those of the bundle."""
+    """A bundle that runs on an infrastructure. The settings of the deployment replace those of the bundle."""
 
     description: str | None = Field(None, description="Free text for readers.")
     infrastructure: Annotated[str, Ref("infrastructures")] = Field(description="Name of the infrastructure.")
     bundle: str | None = Field(
         None, description="Name or id of the bundle to deploy; if left out, the command line names it."
     )
-    variables: dict[str, Scalar] = Field({}, description="Values of variables.")
+    variables: dict[str, Scalar] = Field({}, description="Values of variables, by name.")
     connections: dict[str, Annotated[str, Ref("connections")] | Connection] = Field(
-        {}, description="What takes the place of a connection: the name of another one of the spec, or a declaration."
+        {},
+        description="Replacements of connections, by name: the name of another connection of the spec, or a "
+        "declaration.",
     )
     channels: dict[str, Annotated[str, Ref("channels")] | Channel] = Field(
-        {}, description="What takes the place of a channel: the name of another one of the spec, or a declaration."
+        {}, description="Replacements of channels, by name: the name of another channel of the spec, or a declaration."
     )
-    secrets: dict[str, DeployedSecret] = Field({}, description="Where this deployment finds secret values.")
+    secrets: dict[str, DeployedSecret] = Field({}, description="Sources of secret values in this deployment, by name.")
     state: StateRows | None = Field(
-        None, description="Where the rows of its state are; in its folder if left out, whatever the bundle says."
+        None,
+        description="Database for the rows of the state. If left out, they are in the folder of the deployment, "
+        "regardless of the bundle.",
     )
     server_url: str | None = Field(
-        None, description="Address of the server there, with which ${scenarioRunURL} starts."
+        None, description="Address of the server of the deployment; ${scenarioRunURL} starts with it."
     )
     scenarios: dict[Annotated[str, Ref("scenarios")], Literal["active", "inactive", "unchanged"]] = Field(
-        {}, description="Whether triggers start the scenarios there; those left out are as the bundle says."
+        {},
+        description="Whether triggers start the scenarios of this deployment, by name; scenarios left out keep the "
+        "setting of the bundle.",
     )
-    preload: Preload = Field(Preload.model_construct(), description="What is proved before an update.")
-    health: HealthCheck = Field(HealthCheck.model_construct(), description="What must end well after an update.")
-    hooks: Hooks = Field(Hooks.model_construct(), description="Programs that run around an update.")
-    keep: int = Field(5, ge=1, description="How many releases are kept; those in use are kept in any case.")
+    preload: Preload = Field(Preload.model_construct(), description="Additional tests before an update.")
+    health: HealthCheck = Field(
+        HealthCheck.model_construct(), description="Check after an update, with rollback if it fails."
+    )
+    hooks: Hooks = Field(Hooks.model_construct(), description="Programs that run before and after an update.")
+    keep: int = Field(5, ge=1, description="How many releases to keep; releases in use are always kept.")

@@ -1,4 +1,4 @@
-"""The kinds of `models:`, and what their algorithms can learn."""
+"""The kinds of `models:`, and the tasks of the algorithms."""
 
 from typing import Annotated, Literal
 
@@ -31,31 +31,31 @@ ALGORITHMS: dict[Algorithm, tuple[Task, ...]] = {
 
 
 _THRESHOLD = (
-    "Binary only: a probability of at least this predicts the positive class. If left out, the model's own predictions "
-    "count, or 0.5 where it gives probabilities alone."
+    "Binary only: minimum probability for predicting the positive class. If left out: the predictions of the model "
+    "itself, or 0.5 if it returns only probabilities."
 )
 
 
 class Features(Resource):
-    """The columns that are features: those of include (all if left out) without those of exclude."""
+    """The feature columns: those in include (all if left out) except those in exclude."""
 
     include: Names | None = Field(
-        None, min_length=1, description="Columns to use; all that can be features if left out."
+        None, min_length=1, description="Columns to use; if left out, all columns that can be features."
     )
-    exclude: Names = Field([], description="Columns not to use. The target is never a feature.")
+    exclude: Names = Field([], description="Columns to exclude. The target is never a feature.")
 
 
 class HoldOut(Resource):
-    """The rows held out of training; they are the default reference for drift and performance."""
+    """The rows held out from training; they are the default reference for drift and performance."""
 
     share: Share = Field(
-        0.2, description="Share of the rows to hold out; of the entities if the dataset declares entity."
+        0.2, description="Share of the rows to hold out, or of the entities if the dataset declares entity."
     )
     seed: int = Field(0, ge=0, description="Random seed; another seed holds out other rows.")
 
 
 class CostMatrix(Resource):
-    """The gain of each kind of prediction, per row; a loss is negative."""
+    """The gain of each kind of prediction, per row. A loss is negative."""
 
     true_positive: float = Field(1.0, description="Gain of a true positive.")
     false_positive: float = Field(-1.0, description="Gain of a false positive.")
@@ -66,20 +66,20 @@ class CostMatrix(Resource):
 class Model(Resource):
     """The keys of all kinds of models."""
 
-    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
+    description: str | None = Field(None, description="Free text for readers. Changing it causes no recomputation.")
     task: Task = Field(description="What the model predicts.")
     target: str = Field(
-        description="Column with the true value; missing in rows whose true value is not known yet. Batch or reference "
-        "may lack the column, but not both."
+        description="Column with the true value. It is missing in rows whose true value is not known yet. The batch or "
+        "the reference may lack the column, but not both."
     )
     positive: Scalar = Field(
         None,
-        description="Binary only: the positive class; if left out, the larger of the two that the model or the "
-        "reference knows.",
+        description="Binary only: the positive class; if left out, the larger of the two classes of the model or the "
+        "reference.",
     )
     threshold: float | None = Field(None, ge=0, le=1, description=_THRESHOLD)
     cost_matrix: CostMatrix = Field(
-        CostMatrix.model_construct(), description="Binary only: gains for the metric cost_matrix_gain."
+        CostMatrix.model_construct(), description="Binary only: the gains for the metric cost_matrix_gain."
     )
 
 
@@ -89,15 +89,15 @@ class TrainModel(Model):
     kind: Literal["train"] = "train"
     algorithm: Algorithm = Field("hist_gradient_boosting", description="Learning algorithm.")
     parameters: dict[str, Scalar] = Field(
-        {}, description="Parameters of the algorithm, by the names that scikit-learn gives them."
+        {}, description="Parameters of the algorithm, by their names in scikit-learn."
     )
     dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset to train on.")
     features: Features = Field(Features.model_construct(), description="Which columns are features.")
-    test: HoldOut = Field(HoldOut.model_construct(), description="Which rows to hold out for testing.")
+    test: HoldOut = Field(HoldOut.model_construct(), description="Rows to hold out for testing.")
     seed: int = Field(0, ge=0, description="Random seed of the training.")
     frozen: bool = Field(
         False,
-        description="Never train it again: a run that would replace the trained version fails and says why.",
+        description="Never train the model again. A run that would replace the trained version fails and says why.",
     )
     threshold: float = Field(0.5, ge=0, le=1, description=_THRESHOLD)
 
@@ -107,17 +107,18 @@ class SkopsModel(Model):
 
     kind: Literal["skops"] = "skops"
     connection: Annotated[str, Ref("connections")] | None = Field(
-        None, description="Connection whose folder path starts from; the folder of the spec if left out."
+        None,
+        description="Connection with the folder to which path is relative; if left out, path is relative to the spec.",
     )
     path: ReadPath = Field(description="Path of the .skops file.")
-    allow: Names = Field([], description="Full names of types to trust in addition to those that skops trusts.")
+    allow: Names = Field([], description="Full names of types to trust in addition to the types that skops trusts.")
     features: Features = Field(
         Features.model_construct(), description="Columns to pass to the estimator, in the order of include."
     )
 
 
 class ScoredModel(Model):
-    """A model that runs elsewhere: its predictions are columns of the data."""
+    """A model that runs elsewhere; its predictions are columns of the data."""
 
     kind: Literal["scored"] = "scored"
     prediction: str | None = Field(None, description="Column with the predicted class or value.")
@@ -128,7 +129,7 @@ class ScoredModel(Model):
 
 
 class PythonModel(Model):
-    """A function of yours that gets the features as a polars frame and returns predictions or probabilities."""
+    """A Python function of yours that returns predictions or probabilities for the features, a polars frame."""
 
     kind: Literal["python"] = "python"
     function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")

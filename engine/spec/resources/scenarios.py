@@ -29,10 +29,12 @@ class MessageContent(Resource):
 
     channel: Annotated[str, Ref("channels")] = Field(description="Name of the channel to send through.")
     to: Names = Field([], description="Addresses of the receivers; for channels of kind mail.")
-    cc: Names = Field([], description="Addresses of receivers of a copy; for channels of kind mail.")
-    bcc: Names = Field([], description="Addresses of receivers whom the others do not see; for channels of kind mail.")
+    cc: Names = Field([], description="Addresses of the receivers of a copy; for channels of kind mail.")
+    bcc: Names = Field([], description="Addresses of the receivers of a blind copy; for channels of kind mail.")
     from_: str | None = Field(
-        None, alias="from", description="Address of the sender, if not that of the channel; for channels of kind mail."
+        None,
+        alias="from",
+        description="Address of the sender; if left out, that of the channel. For channels of kind mail.",
     )
     subject: Message = Field("${scenarioName}: ${outcome}", description="Subject or title of the message.")
     message: Message = Field(
@@ -44,30 +46,28 @@ class MessageContent(Resource):
         None,
         description="File that holds the text instead of message, relative to the file that declares the scenario.",
     )
-    attach: list[str] = Field([], description="What to attach: scenario_log, report, chart or dataset:<name>.")
+    attach: list[str] = Field([], description="Attachments: scenario_log, report, chart or dataset:<name>.")
 
 
 class Retries(Resource):
-    """How often to run a failed step again."""
+    """How to retry a failed step."""
 
-    count: int = Field(ge=1, le=100, description="How many times to try again.")
-    delay: Duration | None = Field(None, description="Pause before each new try; none if left out.")
+    count: int = Field(ge=1, le=100, description="Maximum number of retries.")
+    delay: Duration | None = Field(None, description="Pause before each retry; none if left out.")
 
 
 class Step(Resource):
     """The keys of all kinds of steps."""
 
     name: str = Field(description="Name, different from the others of this scenario.")
-    active: bool = Field(True, description="Whether the step runs at all; one that does not is SKIPPED.")
+    active: bool = Field(True, description="Whether the step runs. An inactive step is SKIPPED.")
     run_condition: Condition | None = Field(
         None,
-        description="Run the step only if this is true; if left out, run it unless an earlier step FAILED. The word "
-        "always runs it in any case.",
+        description="Run the step only if this is true. If left out, the step runs unless an earlier step FAILED. With "
+        "the word always, it runs in any case.",
     )
-    retries: Retries | None = Field(None, description="How often to run the step again if it FAILED.")
-    timeout: Duration | None = Field(
-        None, description="Longest time the step may take; after it, the step is stopped and FAILED."
-    )
+    retries: Retries | None = Field(None, description="How to retry the step if it FAILED.")
+    timeout: Duration | None = Field(None, description="Maximum duration of the step; then it is stopped and FAILED.")
     on_failure: Literal["fail", "warn"] = Field(
         "fail", description="Whether a failure makes the step FAILED or only WARNING."
     )
@@ -77,20 +77,21 @@ class Step(Resource):
 
     @property
     def targets(self) -> list[str]:
-        """The names under `target` whose data the step uses, in order; none for a kind of step that has no such key."""
+        """The names under `target` whose data the step uses, in order; none for a kind of step without this key."""
         target: str | list[str] = getattr(self, "target", [])
         return [target] if isinstance(target, str) else target
 
 
 class BuildStep(Step):
-    """Build datasets, models or evaluation stores, and everything they need."""
+    """Build datasets, models or evaluation stores, and everything that they need."""
 
     kind: Literal["build"] = "build"
     target: BuildTarget | list[BuildTarget] = Field(
-        min_length=1, description="Name of what to build, or a list of names, which are built in this order."
+        min_length=1,
+        description="Name of the dataset, model or evaluation store to build, or a list of names, built in this order.",
     )
     mode: Literal["changed", "force"] = Field(
-        "changed", description="changed builds only what has changed; force builds the target again in any case."
+        "changed", description="changed builds only what has changed; force always builds the target again."
     )
 
 
@@ -104,7 +105,7 @@ class RunChecksStep(Step):
 
 
 class ComputeMetricsStep(Step):
-    """Compute the metrics of datasets and keep them."""
+    """Compute the metrics of datasets and store them."""
 
     kind: Literal["compute_metrics"] = "compute_metrics"
     target: DatasetName | list[DatasetName] = Field(
@@ -128,7 +129,7 @@ class RunScenarioStep(Step):
 
 
 class PythonStep(Step):
-    """Call a Python function of yours, which may return an outcome or a text for the log."""
+    """Call a Python function of yours; it may return an outcome or a text for the log."""
 
     kind: Literal["python"] = "python"
     function: Function = Field(description="The function, written module:function, in a Python file beside the spec.")
@@ -136,20 +137,20 @@ class PythonStep(Step):
 
 
 class ReportStep(Step):
-    """Write a report about an evaluation: the one that this run has built, or else the newest."""
+    """Write a report about an evaluation: the one built in this run, or else the newest."""
 
     kind: Literal["report"] = "report"
     target: Annotated[str, Ref("evaluation_stores")] = Field(
         description="Name of the store whose evaluation to report."
     )
     path: WrittenPath = Field(
-        description="File to write, relative to the spec; missing folders are created. Becomes a self-contained HTML "
-        "page, or a chart if the path ends in .png."
+        description="File to write, relative to the spec; missing folders are created. The report is a self-contained "
+        "HTML page, or a chart if the path ends in .png."
     )
 
 
 class SendMessageStep(MessageContent, Step):
-    """Send a message at this point of the run, with what is known by then."""
+    """Send a message at this point of the run, about the results so far."""
 
     kind: Literal["send_message"] = "send_message"
     subject: Message = Field("${scenarioName}: ${outcome} so far", description="Subject or title of the message.")
@@ -163,53 +164,53 @@ class SendMessageStep(MessageContent, Step):
 class ExportCsv(Resource):
     """How to write a CSV file."""
 
-    separator: str = Field(",", min_length=1, max_length=1, description="Character between two fields.")
+    separator: str = Field(",", min_length=1, max_length=1, description="Character that separates fields.")
     null_value: str = Field(
         "",
-        description="Text that stands for a missing value. A dataset that reads the file needs another one than the "
-        "empty text in its null_values.",
+        description="Text for a missing value. If it is not the empty text, a dataset that reads the file must list it "
+        "in null_values.",
     )
 
 
 class ExportStep(Step):
-    """Write a dataset into a file or a table, which appears whole or not at all."""
+    """Write a dataset to a file or a table, either completely or not at all."""
 
     kind: Literal["export"] = "export"
     dataset: DatasetName = Field(description="Name of the dataset to write.")
     connection: Annotated[str, Ref("connections")] | None = Field(
-        None, description="Connection to write into; the folder of the spec if left out."
+        None, description="Connection to write to; if left out, the folder of the spec."
     )
     path: WrittenPath | None = Field(
         None,
-        description="File to write, relative to the spec or to the folder of the connection; missing folders are "
-        "created, and a file of that name is replaced. A path with a ${variable} must stay in its folder.",
+        description="File to write, relative to the spec or to the folder of the connection. Missing folders are "
+        "created, and an existing file is replaced. A path with a ${variable} must not lead out of that folder.",
     )
     table: str | None = Field(
         None,
         min_length=1,
-        description="Table to write, where the connection is a database: name or schema.name. One that was not "
+        description="If the connection is a database: table to write, as name or schema.name. A table that was not "
         "written for this project is not replaced.",
     )
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
-        None, description="Format of the file; taken from the ending of path if left out."
+        None, description="Format of the file; if left out, determined by the file extension."
     )
-    csv: ExportCsv = Field(ExportCsv.model_construct(), description="How to write the file if its format is csv.")
+    csv: ExportCsv = Field(ExportCsv.model_construct(), description="How to write a CSV file.")
 
 
 class SqlStep(Step):
-    """Execute SQL statements in a database, all of them or none."""
+    """Execute SQL statements in a database: all of them or none."""
 
     kind: Literal["sql"] = "sql"
     connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection to the database.")
     statements: list[Statement] = Field(
         min_length=1,
         max_length=100,
-        description="The statements, executed in this order in one transaction. A ${variable} becomes a typed literal.",
+        description="Statements to execute, in this order, in one transaction. A ${variable} becomes a typed literal.",
     )
 
 
 class ClearStep(Step):
-    """Remove the files of a dataset of kind file; they must lie in the folder of the spec."""
+    """Remove the files of a dataset of kind file. They must be in the folder of the spec."""
 
     kind: Literal["clear"] = "clear"
     target: DatasetName = Field(description="Name of the dataset whose files to remove.")
@@ -221,28 +222,28 @@ class ClearStep(Step):
 
 
 class PromoteStep(Step):
-    """Let the newest version of a candidate take the place of the model in use."""
+    """Replace the model in use by the newest version of a candidate."""
 
     kind: Literal["promote"] = "promote"
-    model: Annotated[str, Ref("models")] = Field(description="Name of the model in use, which is frozen.")
+    model: Annotated[str, Ref("models")] = Field(description="Name of the model in use, which must be frozen.")
     candidate: Annotated[str, Ref("models")] = Field(
-        description="Name of the model whose version takes its place: the one that an evaluation of this run has "
-        "measured, else the newest."
+        description="Name of the candidate model. Its version measured by an evaluation of this run is used, or else "
+        "its newest."
     )
 
 
 class CreateBundleStep(Step):
-    """Create a bundle from what the run has made so far, and put it into the local registry."""
+    """Create a bundle from the results of the run so far, and add it to the local registry."""
 
     kind: Literal["create_bundle"] = "create_bundle"
-    bundle: Annotated[str, Ref("bundles")] = Field(description="Name of the bundle that says what to include.")
+    bundle: Annotated[str, Ref("bundles")] = Field(description="Name of the bundle that defines the content.")
     called: str | None = Field(
         None,
         min_length=1,
-        description="Name that the new bundle gets, such as v-${as_of}; that of bundle if left out. A name is given "
-        "once: a second bundle of the same name must be the same.",
+        description="Name of the new bundle, such as v-${as_of}; if left out, the name in bundle. A name cannot be "
+        "used again for a different bundle.",
     )
-    publish: bool = Field(False, description="Whether to publish it in the registry too.")
+    publish: bool = Field(False, description="Whether to publish the bundle in the registry too.")
 
 
 class UpdateDeploymentStep(Step):
@@ -252,8 +253,8 @@ class UpdateDeploymentStep(Step):
     deployment: Annotated[str, Ref("deployments")] = Field(description="Name of the deployment to update.")
     bundle: str | None = Field(
         None,
-        description="Name or id of the bundle; if left out, the one that a step before it of this run has made, else "
-        "that of the deployment.",
+        description="Name or id of the bundle. If left out: the one that an earlier step of this run has created, or "
+        "else that of the deployment.",
     )
 
 
@@ -296,25 +297,26 @@ class MessageOccasion(Resource):
     """Whether and when a reporter sends its message."""
 
     name: str = Field(description="Name, different from the others of this scenario.")
-    active: bool = Field(True, description="Whether the reporter sends at all.")
+    active: bool = Field(True, description="Whether the reporter sends messages.")
     at: Literal["start", "end"] = Field("end", description="Whether to send at the start or at the end of the run.")
     run_condition: Condition | None = Field(
-        None, description="Send only if this is true; always if left out, or if it is the word always."
+        None, description="Send only if this is true. If left out, or with the word always, send in any case."
     )
     only_on_change: bool = Field(
         False,
-        description="Send only when run_condition begins to hold: it did not at the last run. Without a run_condition: "
-        "when the outcome differs from that of the last run. Before the first run, all is taken to be well.",
+        description="Send only when run_condition becomes true after it was false at the last run. Without a "
+        "run_condition: send when the outcome differs from that of the last run. Before the first run, run_condition "
+        "counts as false and the outcome as SUCCESS.",
     )
     recovery: bool = Field(
         False,
-        description="With only_on_change: send also when run_condition no longer holds, with the same message after "
-        "“Recovered: ” and what has ended.",
+        description="With only_on_change: send also when run_condition is no longer true. The subject then starts with "
+        "“Recovered: ”, and the text says what has ended.",
     )
     cooldown: Duration | None = Field(
         None,
-        description="How long after a message not to send again. What is held back is sent by the first run after that "
-        "time at which the condition still holds; the message that something has ended is not held back.",
+        description="Minimum time between two messages. A message held back is sent by the first later run at which "
+        "the condition is still true. Messages about a recovery are sent at once.",
     )
 
 
@@ -325,22 +327,20 @@ class Reporter(MessageContent, MessageOccasion):
 class Scenario(Resource):
     """Steps that run in order, and the messages about them."""
 
-    description: str | None = Field(None, description="Free text for readers; a change of it recomputes nothing.")
+    description: str | None = Field(None, description="Free text for readers. Changing it causes no recomputation.")
     variables: dict[str, Scalar] = Field({}, description="Values of variables for the runs of this scenario.")
     for_each: list[dict[str, Scalar]] | None = Field(
         None, min_length=1, description="Run the steps once with each of these sets of variables."
     )
     fail_fast: bool = Field(
         False,
-        description="Whether to stop for_each after the first iteration that FAILED; those after it are SKIPPED.",
+        description="Whether to stop for_each after the first iteration that FAILED; the remaining ones are SKIPPED.",
     )
     on_busy: Literal["wait", "refuse"] = Field(
-        "wait", description="Whether a second run waits until the first has ended, or is refused."
+        "wait", description="Whether a second run waits for the first to end, or is refused."
     )
-    timeout: Duration | None = Field(
-        None, description="Longest time that a run may take; after it, the run is stopped and ABORTED."
-    )
-    active: bool = Field(True, description="Whether triggers start the scenario; by hand it can be run in any case.")
-    triggers: list[AnyTrigger] = Field([], description="What starts the scenario while engine serve runs.")
-    steps: list[AnyStep] = Field(min_length=1, description="List of the steps to run, in this order.")
+    timeout: Duration | None = Field(None, description="Maximum duration of a run; then it is stopped and ABORTED.")
+    active: bool = Field(True, description="Whether triggers start the scenario. It can always be run by hand.")
+    triggers: list[AnyTrigger] = Field([], description="Triggers that start the scenario while engine serve runs.")
+    steps: list[AnyStep] = Field(min_length=1, description="Steps to run, in this order.")
     reporters: list[Reporter] = Field([], description="Messages to send about a run.")

@@ -1,4 +1,4 @@
-"""The kinds of `triggers:` of a scenario: what starts it while `engine serve` runs."""
+"""The kinds of `triggers:`, which start a scenario while `engine serve` runs."""
 
 from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
@@ -14,25 +14,27 @@ class Trigger(Resource):
     """The keys of all kinds of triggers."""
 
     name: str = Field(description="Name, different from the others of this scenario.")
-    active: bool = Field(True, description="Whether the trigger starts runs at all.")
+    active: bool = Field(True, description="Whether the trigger starts runs.")
     variables: dict[str, FireValue] = Field(
         {},
-        description="Values of variables for the runs that it starts. Besides the names of the moment, such as "
-        "${as_of}, they may use ${previous_as_of}, the moment of the trigger before, and ${changed}, the names of what "
-        "has changed.",
+        description="Values of variables for the runs that the trigger starts. They may use ${as_of} and the other "
+        "names for the moment of a run, ${previous_as_of} (the moment of the previous trigger) and ${changed} (the "
+        "names of the changed resources).",
     )
 
 
 class ScheduledTrigger(Trigger):
-    """The keys of the kinds of triggers that start runs at times."""
+    """The keys of triggers that start runs at scheduled times."""
 
-    timezone: str | None = Field(None, description="Time zone of the times; that of the project if left out.")
+    timezone: str | None = Field(None, description="Time zone of the times; if left out, that of the project.")
     catch_up: Literal["last", "all", "none"] = Field(
         "last",
-        description="Which times that were missed, because nothing ran, are made up for: the last, all (at most 100, "
+        description="Which times missed while no server was running still start a run: the last, all (at most 100, "
         "oldest first), or none.",
     )
-    grace: Duration = Field(timedelta(minutes=5), description="How late a time may be seen without counting as missed.")
+    grace: Duration = Field(
+        timedelta(minutes=5), description="How late a time may be noticed without counting as missed."
+    )
 
 
 class CronTrigger(ScheduledTrigger):
@@ -46,29 +48,29 @@ class CronTrigger(ScheduledTrigger):
 
 
 class IntervalTrigger(ScheduledTrigger):
-    """Start runs at equal distances of time."""
+    """Start runs at regular intervals."""
 
     kind: Literal["interval"] = "interval"
     every: Duration | Literal["1mo", "3mo", "1y"] = Field(
-        description="The distance: a duration, in which whole days are those of the calendar in the time zone; or 1mo, "
-        "3mo, 1y."
+        description="Length of the interval: a duration, or 1mo, 3mo, 1y. Whole days are calendar days in the time "
+        "zone."
     )
     since: date | datetime | None = Field(
         None,
-        description="A date or time from which the distances are counted: every: 14d, since: 2026-01-06 is every "
-        "second Tuesday. If left out, they are counted from when the trigger is first seen.",
+        description="Date or time from which intervals are counted: every: 14d, since: 2026-01-06 is every second "
+        "Tuesday. If left out, they are counted from the first time that the server sees the trigger.",
     )
 
 
 class DatasetChangedTrigger(Trigger):
-    """Start a run when the files of datasets have changed, and are complete."""
+    """Start a run when the files of datasets have changed and are complete."""
 
     kind: Literal["dataset_changed"] = "dataset_changed"
     dataset: WatchedDataset | list[WatchedDataset] = Field(
-        min_length=1, description="Name of the dataset to look at, or a list of names."
+        min_length=1, description="Name of the dataset to watch, or a list of names."
     )
-    all: bool = Field(False, description="Whether all of these datasets must have changed, not only one.")
-    every: Duration = Field(timedelta(minutes=1), description="How often to look.")
+    all: bool = Field(False, description="Whether all of these datasets must have changed, instead of at least one.")
+    every: Duration = Field(timedelta(minutes=1), description="How often to look for changes.")
 
     @property
     def datasets(self) -> list[str]:
@@ -82,14 +84,14 @@ class QueryChangedTrigger(Trigger):
     kind: Literal["query_changed"] = "query_changed"
     connection: Annotated[str, Ref("connections")] | None = Field(
         None,
-        description="Name of the connection to a database that runs the query, over its own tables. If left out, the "
+        description="Name of the connection to a database that runs the query on its own tables. If left out, the "
         "query reads datasets.",
     )
     sql: Sql = Field(
         description="The query: one SELECT over declared datasets; with a connection, over the tables of the database "
-        "and in its own SQL. Its rows count in any order."
+        "and in its SQL dialect. The order of the rows does not matter."
     )
-    every: Duration = Field(timedelta(minutes=5), description="How often to look.")
+    every: Duration = Field(timedelta(minutes=5), description="How often to look for changes.")
 
 
 class ScenarioFinishedTrigger(Trigger):
@@ -98,7 +100,7 @@ class ScenarioFinishedTrigger(Trigger):
     kind: Literal["scenario_finished"] = "scenario_finished"
     scenario: Annotated[str, Ref("scenarios")] = Field(description="Name of the other scenario.")
     outcomes: list[Literal["SUCCESS", "WARNING", "FAILED", "ABORTED"]] = Field(
-        ["SUCCESS", "WARNING"], min_length=1, description="The outcomes of its runs that count."
+        ["SUCCESS", "WARNING"], min_length=1, description="Outcomes of its runs for which this trigger starts a run."
     )
 
 

@@ -27,7 +27,7 @@ def check_channels(draft: Draft, findings: Findings) -> None:
     for name, channel in draft.spec.channels.items():
         path = ("channels", name)
         if isinstance(channel, DatasetChannel) and not channel.path.lower().endswith(DATASET_ENDINGS):
-            message = "the rows of messages are kept as CSV or NDJSON"
+            message = "messages can only be written as rows of CSV or NDJSON"
             at = draft.value_position(*path, "path")
             findings.error(at, "format", message, f"write a path that ends in {join_words(DATASET_ENDINGS, 'or')}")
         if not isinstance(channel, ServerChannel):
@@ -105,7 +105,7 @@ def check_receivers(draft: Draft, findings: Findings) -> None:
             message = f'{sender} "{content.name[:60]}" sends mail but has no receivers'
             findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
         if isinstance(channel, DatasetChannel) and content.attach:
-            message = "a row of a dataset has no attachments"
+            message = "a channel of kind dataset sends no attachments"
             findings.warning(draft.key_position(*path, "attach"), "unknown-attachment", message, "remove it")
         if channel and not isinstance(channel, MailChannel):
             for key in ("to", "cc", "bcc", "from"):
@@ -123,7 +123,7 @@ def _check_addresses(draft: Draft, findings: Findings, content: MessageContent, 
             if not _MAIL_ADDRESS.fullmatch(address):
                 _report_address(findings, at, address, "write one address per entry")
             elif address in seen:
-                findings.warning(at, "address", f'"{address[:60]}" is a receiver already', "remove it")
+                findings.warning(at, "address", f'"{address[:60]}" is already a receiver', "remove it")
             seen.add(address)
     if content.from_ is not None and not _MAIL_ADDRESS.fullmatch(content.from_):
         at = draft.value_position(*path, "from")

@@ -32,7 +32,7 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
             message = "a metric with * cannot be displayed"
             findings.error(text.node.position, "metric-member", message, f"write {found.statistic}.<column>")
         elif found.statistic == "repeated_data" and section != "datasets" and _lacks_times(draft, owner):
-            message = "repeated_data compares the times of evaluations, and those of this store have none"
+            message = "repeated_data needs evaluations with a time, but those of this store have none"
             help_ = "add evaluation: {time: …}, such as the day of the batch"
             findings.error(text.node.position, "needs-key", message, help_)
 
@@ -198,7 +198,7 @@ def _check_factors(draft: Draft, findings: Findings, check: TypicalCheck, path: 
     """Check that a typical range has a factor, factors in order, and one way to choose its values."""
     if {"last", "within"} <= check.model_fields_set and check.within is not None:
         also = draft.key_position(*path, "last")
-        message = "last and within both say which earlier values are typical"
+        message = "last and within both define the typical earlier values"
         findings.error(draft.key_position(*path, "within"), "needs-key", message, "remove one of them", also=also)
     if check.factor is None and check.soft_factor is None:
         findings.error(

@@ -53,13 +53,13 @@ def check_state(draft: Draft, findings: Findings) -> None:
             continue
         _check_rows(draft, findings, deployment.state, ("deployments", name, "state"))
         if isinstance(draft.spec.infrastructures.get(deployment.infrastructure), NodeInfrastructure):
-            message = "where the rows of a state on a node are, is said by the node"
-            help_ = "remove it; whoever runs the node writes state: into its file"
+            message = "only the node decides where the rows of a state are stored"
+            help_ = "remove it; the owner of the node can write state: into its file"
             findings.error(draft.key_position("deployments", name, "state"), "connection", message, help_)
     state = draft.spec.state
     if state.connection is None:
         if state.db_schema is not None:
-            message, help_ = "a schema is in a database", "add connection: with the name of a connection to PostgreSQL"
+            message, help_ = "a schema needs a database", "add connection: with the name of a connection to PostgreSQL"
             findings.error(draft.key_position("state", "schema"), "needs-key", message, help_)
         return
     _check_rows(draft, findings, state, ("state",))
@@ -72,7 +72,7 @@ def check_withheld_state(draft: Draft, findings: Findings) -> None:
     for section in ("datasets", "models", "evaluation_stores", "scenarios"):
         for name, resource in getattr(draft.spec, section).items():
             if STATE_CONNECTION in list_used_connections(resource):
-                message = f'the connection "{STATE_CONNECTION}" has the rows of the state, which no resource uses'
+                message = f'the connection "{STATE_CONNECTION}" contains the rows of the state; no resource can use it'
                 findings.error(draft.key_position(section, name), "reach", message, "name another connection")
 
 
@@ -80,9 +80,9 @@ def _check_rows(draft: Draft, findings: Findings, state: State | StateRows, path
     name, schema = state.connection or "", state.db_schema
     declared = draft.spec.connections.get(name)
     if declared is not None and not isinstance(declared, PostgresqlConnection):
-        message = f'the connection "{name[:60]}" is of the kind {declared.kind}'
+        message = f'the connection "{name[:60]}" is of kind {declared.kind}'
         also = draft.key_position("connections", name)
-        help_ = "name one of the kind postgresql, or leave connection out: the rows are then in the folder"
+        help_ = "name a connection of kind postgresql, or remove connection to store the rows in the folder"
         findings.error(draft.value_position(*path, "connection"), "connection", message, help_, also=also)
     if schema is not None and (schema.startswith("pg_") or len(schema.encode()) > 63):
         message = f"{quote_value(schema)} cannot be the name of a schema"
@@ -104,12 +104,12 @@ def check_object_store(draft: Draft, findings: Findings, connection: S3Connectio
         findings.error(draft.value_position(*path, "prefix"), "path", "the prefix leads out of the bucket")
     given = {key for key in ("access_key", "secret_key", "session_token") if getattr(connection, key) is not None}
     for lacking in {"access_key", "secret_key"} - given if given else ():
-        message = f"without {lacking}, the key of the store is not complete"
+        message = f"without {lacking}, the credentials of the object store are incomplete"
         findings.error(draft.key_position(*path), "needs-key", message, f"add {lacking}: ${{secret.name}}")
     for key in sorted(given - {"access_key"}):
         if not find_references(getattr(connection, key)):
             help_ = "put it into a secret, and write ${secret.name}"
-            findings.warning(draft.value_position(*path, key), "password", f"the {key} stands in the spec", help_)
+            findings.warning(draft.value_position(*path, key), "password", f"the spec contains the {key}", help_)
 
 
 def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, name: str) -> None:
@@ -118,7 +118,9 @@ def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, 
 
     confinement = draft.files.confinement
     if confinement is not None and ("connections", name) not in confinement.given:
-        message = "Spark reads whatever its user may read, so only the owner of a node gives a connection to it"
+        message = (
+            "only the owner of a node can declare a Spark connection, since Spark reads all that its user may read"
+        )
         help_ = f"let the owner of the node declare it in {confinement.node_file} under connections:"
         findings.error(draft.key_position("connections", name), "reach", message, help_)
     if not find_references(connection.url) and (problem := find_spark_url_problem(connection.url)):
@@ -126,14 +128,14 @@ def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, 
     for key, text in connection.options.items():
         at = draft.key_position("connections", name, "options", key)
         if key in SPARK_SETTINGS_OF_ENGINE:
-            message = f"{key} is set by the engine, since its numbers depend on it"
+            message = f"the engine sets {key} itself, because its results depend on it"
             findings.error(at, "wrong-value", message, "remove it")
         elif key in ("spark.master", "spark.remote"):
-            findings.error(at, "wrong-value", f"{key} is told by url", "write it as url, and remove it here")
+            findings.error(at, "wrong-value", f"url defines {key}", "write it as url, and remove it here")
         elif any(word in key.lower() for word in ("secret", "password", "token")) and not find_references(text):
             help_ = "put it into a secret, and write ${secret.name}"
             written = draft.value_position("connections", name, "options", key)
-            findings.warning(written, "password", f"{key} stands in the spec", help_)
+            findings.warning(written, "password", f"the spec contains the value of {key}", help_)
 
 
 def check_stored_data(draft: Draft, findings: Findings) -> None:
@@ -154,7 +156,7 @@ def check_written_place(
     """Check that a place in a connection can be written, and has the key that its kind requires."""
     if isinstance(draft.spec.connections.get(connection), SparkConnection):
         at, also = draft.value_position(*path, "connection"), draft.key_position("connections", connection)
-        message = f'the connection "{connection[:60]}" is Spark, which is only read'
+        message = f'the connection "{connection[:60]}" is Spark, which can only be read'
         findings.error(at, "connection", message, "name a folder, an object store or a database", also=also)
         return
     check_stored_place(draft, findings, connection, file, table, path)
@@ -171,26 +173,26 @@ def check_stored_place(
     needed = "path" if isinstance(declared, FilesConnection) else "table"
     if declared is not None and (file if needed == "path" else table) is None:
         what = "an object store" if isinstance(declared, S3Connection) else "a folder"
-        what = f"{what}, so path must say which files" if needed == "path" else "a database, so table must say which"
+        what = f"{what}, so path is needed" if needed == "path" else "a database, so table is needed"
         message = f'the connection "{connection[:60]}" is {what}'
         also = draft.key_position("connections", connection)
         findings.error(draft.key_position(*path, "connection"), "needs-key", message, f"add {needed}: …", also=also)
     if table is not None and split_table_name(table) is None:
         message = f"{quote_value(table)} is not the name of a table"
-        help_ = "write name, or schema.name; a name that contains a dot in double quotes"
+        help_ = "write name or schema.name; put a name that contains a dot in double quotes"
         findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
 
 
 def _check_spark_place(draft: Draft, findings: Findings, file: str | None, table: str | None, path: SpecPath) -> None:
     if file is None and table is None:
-        message = "what Spark reads is not told"
+        message = "Spark needs a table or a path to read"
         findings.error(draft.key_position(*path), "needs-key", message, "add table: … or path: …")
     elif table is not None and split_table_name(table) is None:
         message = f"{quote_value(table)} is not the name of a table"
         help_ = "write name, or schema.name; the catalog is set by spark.sql.defaultCatalog under options"
         findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
     elif table is None and (file or "").lower().startswith("file:"):
-        message = "a path of this machine is written without file:"
+        message = "a path on this machine must not start with file:"
         findings.error(draft.value_position(*path, "path"), "path", message, "write /folder/name, or a relative path")
 
 
@@ -201,10 +203,10 @@ def _check_folder(draft: Draft, findings: Findings, connection: str | None, path
         return
     if of_store and path[0] == "datasets":
         return
-    message = f'the connection "{connection[:60]}" is a database, which holds no files'
+    message = f'the connection "{connection[:60]}" is a database, which contains no files'
     help_ = "write kind: stored, and table: with the name of a table" if path[0] == "datasets" else None
     if isinstance(declared, SparkConnection):
-        read = "its data are of kind stored" if path[0] == "datasets" else "models are read from folders"
+        read = "its datasets must be of kind stored" if path[0] == "datasets" else "models are read from folders"
         message = f'the connection "{connection[:60]}" is Spark, and {read}'
         help_ = "write kind: stored" if path[0] == "datasets" else "copy the file of the model into a folder"
     if of_store:

@@ -23,7 +23,7 @@ def check_infrastructures(draft: Draft, findings: Findings) -> None:
             at = draft.value_position("infrastructures", name, "require")
             count = len(infrastructure.trusted_keys)
             message = f"signatures of {infrastructure.require} trusted keys are required, but the spec has {count}"
-            findings.error(at, "needs-key", message, "list the keys under trusted_keys, or require fewer")
+            findings.error(at, "needs-key", message, "list more keys under trusted_keys, or require fewer")
 
 
 def check_replacements(draft: Draft, findings: Findings) -> None:
@@ -41,7 +41,7 @@ def check_replacements(draft: Draft, findings: Findings) -> None:
                     "connections",
                     "channels",
                 ):
-                    message = f'"{own[:60]}" would take its own place'
+                    message = f'"{own[:60]}" would replace itself'
                     findings.error(at, "replacement", message, "remove it, or name another one")
 
 
@@ -55,7 +55,7 @@ def check_deployed_secrets(draft: Draft, findings: Findings) -> None:
                 findings.error(at, "secret-source", message, "write {env: NAME} or {file: /path}")
             elif source.file is not None and not Path(source.file).is_absolute():
                 at = draft.value_position("deployments", name, "secrets", own, "file")
-                message = f'the path "{source.file[:60]}" is relative, but a deployment has a folder of its own'
+                message = f'the path "{source.file[:60]}" is relative, but a deployment runs in its own folder'
                 findings.error(at, "path", message, "write an absolute path")
 
 
@@ -69,7 +69,7 @@ def check_update_loops(draft: Draft, findings: Findings) -> None:
                 at = draft.value_position("deployments", name, *place)
                 message = f'an update of "{name[:60]}" runs "{scenario[:60]}", which updates it again'
                 through = "" if updating == scenario else f' (through "{updating[:60]}")'
-                help_ = "run a scenario that has no step of kind update_deployment for it"
+                help_ = "run a scenario without a step of kind update_deployment for this deployment"
                 findings.error(at, "update-loop", message + through, help_)
 
 
@@ -85,8 +85,8 @@ def check_shipped_bundles(draft: Draft, findings: Findings) -> None:
             if deployment is not None and deployment.bundle is not None:
                 at = draft.value_position("deployments", step.deployment, "bundle")
                 message = (
-                    f'scenario "{scenario[:60]}" deploys the bundles that it makes here, which engine status then '
-                    "calls OUT_OF_SYNC"
+                    f'scenario "{scenario[:60]}" deploys its own new bundles here, which engine status then reports as '
+                    "OUT_OF_SYNC"
                 )
                 findings.warning(at, "shipped-bundle", message, "remove bundle:, or name the bundle in the step too")
 

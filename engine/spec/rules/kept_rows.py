@@ -38,14 +38,14 @@ def _check_file(draft: Draft, findings: Findings, kept: Materialize, file: Path,
     root = draft.root_of(path[1], kept.connection)
     check_written_file(draft, findings, kept.path or "", file, root or file, path)
     if file.suffix.lower() != ".parquet":
-        message = f"{quote_value(kept.path)} is not a Parquet file, and no other format keeps every type"
-        findings.error(draft.value_position(*path), "format", message, "end it in .parquet")
+        message = f"{quote_value(kept.path)} is not a Parquet file, and no other format can store every type"
+        findings.error(draft.value_position(*path), "format", message, "write a path that ends in .parquet")
 
 
 def _report_two_writers(draft: Draft, findings: Findings, name: str, other: str) -> None:
     at, also = (draft.key_position("datasets", one, "materialize") for one in (name, other))
-    message = f'the rows of "{other[:60]}" are kept at the same place'
-    findings.error(at, "two-writers", message, "keep them in another place", also=also)
+    message = f'the rows of "{other[:60]}" are stored in the same place'
+    findings.error(at, "two-writers", message, "store them in another place", also=also)
 
 
 def warn_about_unnoticed_readers(draft: Draft, findings: Findings) -> None:
@@ -53,9 +53,7 @@ def warn_about_unnoticed_readers(draft: Draft, findings: Findings) -> None:
     for reader, writer in iterate_file_readers(draft):
         if writer not in find_writers(draft.spec.datasets[reader], draft.spec.datasets, draft.spec.connections):
             at = draft.value_position("datasets", reader, "path")
-            message = (
-                f'this reads the file in which the rows of "{writer[:60]}" are kept, and does not write them first'
-            )
+            message = f'this reads the stored rows of "{writer[:60]}" without updating them first'
             help_ = "use kind: stored with the connection and the path of its materialize"
             findings.warning(at, "kept-rows", message, help_)
 

@@ -72,12 +72,12 @@ def check_reserved_variables(draft: Draft, findings: Findings) -> None:
     for name in draft.declared_names("variables"):
         at = draft.key_position("variables", name)
         if name in MOMENT_NAMES:
-            message = f'"{name}" is a name of the moment that a run stands for, and has its value from that'
+            message = f'"{name}" is a built-in variable for the moment of a run'
             findings.error(
                 at, "reserved-name", message, f"use ${{{name}}} without declaring it, or rename the variable"
             )
         elif name in FIRE_NAMES:
-            message = f'"{name}" is a name that the variables of triggers use, and has its value from what starts a run'
+            message = f'"{name}" is a built-in variable of triggers'
             findings.error(at, "reserved-name", message, "rename the variable")
         elif name in RESERVED_VARIABLES or name.startswith(STEP_PREFIX):
             message = f'"{name}" is a reserved name of conditions and messages'

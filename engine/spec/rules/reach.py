@@ -50,8 +50,8 @@ def check_reach(draft: Draft, findings: Findings) -> None:
         if root is not None:
             _check_path(draft, findings, node, root, held)
         elif path[0] not in FILLED_SECTIONS or _is_receiver(path) or path[-1] == "table":
-            message = f'the variable "{held[0].parts[0]}" decides {".".join(map(str, path))}, which a request may not'
-            findings.error(node.position, "reach", message, "ask for a run without this variable")
+            message = f'a request may not change {".".join(map(str, path))} by the variable "{held[0].parts[0]}"'
+            findings.error(node.position, "reach", message, "request a run without this variable")
 
 
 def _check_confined_paths(draft: Draft, findings: Findings) -> None:
@@ -162,9 +162,13 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
         filled, inside = node.text, False
     found = f'with the variable "{held[0].parts[0]}", the path {quote_value(filled)}'
     if any(has_magic(format_value(names.get(one.parts[0]))) for one in held):
-        findings.error(node.position, "reach", f"{found} has a pattern", "a request may not use any of * ? [ in a path")
+        findings.error(
+            node.position, "reach", f"{found} contains a pattern", "a request may not use *, ? or [ in a path"
+        )
     elif not inside:
-        findings.error(node.position, "reach", f"{found} leads out of {root}", "a request may only name what is inside")
+        findings.error(
+            node.position, "reach", f"{found} leads out of {root}", "a request may only name files inside this folder"
+        )
 
 
 def _is_receiver(path: SpecPath) -> bool:

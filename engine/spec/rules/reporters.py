@@ -37,7 +37,7 @@ def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
         for step, (owner, check, bad), facts in _find_silent_failures(scenario, draft, ()):
             number, reporter = next(iter(reporters.items()))
             at = draft.value_position("scenarios", name, "reporters", number, "run_condition")
-            message = f"no reporter sends when the step {step.name!r} is FAILED"
+            message = f"no reporter sends a message when the step {step.name!r} is FAILED"
             because = f"because the check {check!r} of the {owner} is {bad}"
             help_ = f"write {_suggest_condition(reporter, step, facts)}"
             findings.warning(at, "silent-failure", f"{message} {because}", help_)
@@ -59,8 +59,8 @@ def check_changes(draft: Draft, findings: Findings) -> None:
                 findings.error(at, "on-change", "recovery needs only_on_change", "add only_on_change: true")
             elif reporter.recovery and reporter.run_condition is None:
                 at = draft.key_position(*path, "recovery")
-                message = "recovery needs a run_condition that may no longer hold"
-                help_ = "remove recovery: without a run_condition, a return to SUCCESS is told as every other change"
+                message = "recovery needs a run_condition that can become false"
+                help_ = "remove recovery: without a run_condition, a return to SUCCESS is reported like other changes"
                 findings.error(at, "on-change", message, help_)
 
 

@@ -90,8 +90,8 @@ def _check_csv_settings(draft: Draft, findings: Findings, csv: Csv, path: SpecPa
     """Check the separator of thousands, which must not be the decimal mark, and the name of the encoding."""
     mark = "," if csv.decimal_comma else "."
     if csv.thousands is not None and (csv.thousands == mark or csv.thousands.isalnum() or csv.thousands in "+-"):
-        message = f"{quote_value(csv.thousands)} cannot stand between thousands"
-        help_ = 'write the character between thousands, such as "," or " "'
+        message = f"{quote_value(csv.thousands)} cannot be the thousands separator"
+        help_ = 'write a thousands separator such as "," or " "'
         if csv.thousands == mark:
             message += ": it is the decimal mark"
             help_ = "add decimal_comma: true" if mark == "." else "remove decimal_comma: true"
@@ -199,7 +199,7 @@ def check_stores(draft: Draft, findings: Findings) -> None:
                 findings.error(at, "no-reference", message, help_)
         elif isinstance(reference, SamePeriodReference) and store.evaluation.time is None:
             at = draft.value_position(*path, "reference", "kind")
-            message = "a reference of the same period needs the time of each evaluation"
+            message = "the reference same_period needs evaluations with a time"
             findings.error(at, "needs-key", message, "add evaluation: {time: …}, such as the day of the batch")
         elif isinstance(reference, DatasetReference) and reference.dataset == store.dataset:
             message = f'the batch and the reference are the same dataset "{store.dataset}", so there is never drift'
@@ -207,7 +207,7 @@ def check_stores(draft: Draft, findings: Findings) -> None:
         _check_challenger(draft, findings, name)
         if store.estimates is not None and store.model is None:
             at = draft.value_position(*path, "estimates")
-            message = "estimates are of the performance of a model, but this store has none"
+            message = "estimates need a model, but this store has none"
             findings.error(at, "needs-key", message, "add model:, or remove estimates")
         if strange := _find_strange_year(draft, path, store.evaluation.time):
             findings.error(strange, "bound", f"the year of a time must be from {YEARS[0]} to {YEARS[-1]}")
@@ -312,7 +312,7 @@ def check_retention(draft: Draft, findings: Findings) -> None:
         most, kept = getattr(rows, limit, None), getattr(their_files, limit, None)
         if most is not None and kept is not None and kept >= most:
             at = draft.value_position("retention", "evaluation_files", limit)
-            message = f"files of evaluations are removed with their evaluations, of which {limit} is {most}"
+            message = f"this has no effect: files are removed with their evaluations, whose limit is {limit}: {most}"
             findings.warning(at, "retention", message, f"write less than {most}, or remove it")
 
 

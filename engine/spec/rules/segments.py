@@ -32,15 +32,15 @@ def check_segments(draft: Draft, findings: Findings) -> None:
             columns = SegmentNames([other for other in store.segments if isinstance(other, str)], [])
             if isinstance(one, SegmentCondition) and columns.can_be(called):
                 at = draft.value_position("evaluation_stores", name, "segments", i, "name")
-                message = f'segment "{called}" has the name of a segment that a column makes'
+                message = f'segment "{called}" has the same name as a segment created from a column'
                 findings.error(at, "duplicate-name", message, "choose another name")
             if "*" in called:
                 at = draft.value_position("evaluation_stores", name, "segments", i)
-                findings.error(at, "name", f'the name of segment "{called}" contains *, which stands for any text')
+                findings.error(at, "name", f'the name of segment "{called}" contains *, which is reserved for patterns')
             if called.startswith(FOUND):
                 at = draft.value_position("evaluation_stores", name, "segments", i)
-                message = f'the name of segment "{called}" begins like those of segments that the engine finds'
-                findings.error(at, "name", message, f"choose another name; its condition is what follows {FOUND!r}")
+                message = f'the name of segment "{called}" starts with {FOUND!r}, which is reserved for found segments'
+                findings.error(at, "name", message, f"choose another name; the condition is the text after {FOUND!r}")
     _check_segments_of_checks(draft, findings)
 
 
@@ -63,5 +63,5 @@ def _check_segments_of_checks(draft: Draft, findings: Findings) -> None:
                     message = f'the store has no segment "{check.segment}"'
                     findings.error(at, "unknown-name", message, names.suggest(check.segment))
                 elif isinstance(metric, MetricName) and metric.segment is not None:
-                    message = f"{check.metric} names a segment already"
+                    message = f"{check.metric} already names a segment"
                     findings.error(at, "metric-member", message, "remove segment, or the segment in the metric")

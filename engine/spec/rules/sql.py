@@ -67,11 +67,11 @@ def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
         needs.setdefault(reader, {})[writer] = ("datasets", reader, "path")
     for path, chain in find_cycles(needs):
         message = f"a dataset reads itself: {' → '.join(chain)}"
-        help_ = "a query can only read datasets that do not read it, nor the rows that are kept of it"
+        help_ = "a query can only read datasets that do not read it or its stored rows"
         findings.error(draft.key_position(*path), "cycle", message, help_)
     for name in _find_long_chains(needs):
         message = f'dataset "{name[:60]}" reads a chain of more than {MAX_QUERY_CHAIN} queries that read each other'
-        findings.error(draft.key_position("datasets", name), "sql-too-big", message, "unite some of these queries")
+        findings.error(draft.key_position("datasets", name), "sql-too-big", message, "combine some of these queries")
 
 
 def _find_long_chains(needs: Mapping[str, Mapping[str, object]]) -> list[str]:
@@ -99,7 +99,7 @@ def check_columns(draft: Draft, findings: Findings) -> None:
             help_, also = did_you_mean(column, known, "its columns are"), None
             if user:  # the position is that of a dataset: name the user of the column, and its place
                 model, key = user[0][1], user[0][2]
-                what += f', which model "{model}" names under {key}'
+                what += f', but model "{model}" uses it under {key}'
                 also = draft.key_position(*user[0])
             findings.error(at, "unknown-column", what, help_, also)
 

@@ -27,7 +27,7 @@ def check_statements(draft: Draft, findings: Findings) -> None:
         word = read_statement(text.value, connection.kind).word
         if text.path[2] == "triggers" and word not in ("SELECT", "WITH"):
             message = f"a query must start with SELECT or WITH, not with {word}"
-            help_ = "a query can only read data; keep the rows that you want with WHERE"
+            help_ = "a query can only read data; select the rows to keep with WHERE"
             report_problem(
                 findings, text, Problem(text.value.upper().find(word), len(word), "sql-statement", message, help_)
             )
@@ -49,6 +49,6 @@ def check_statement_connections(draft: Draft, findings: Findings) -> None:
             declared = draft.spec.connections.get(name)
             if isinstance(declared, FilesConnection | SparkConnection):
                 at = draft.value_position("scenarios", scenario, key, i, "connection")
-                message = f'the connection "{name[:60]}" {_HOLDS[declared.kind]}, and SQL needs a database'
+                message = f'the connection "{name[:60]}" {_HOLDS[declared.kind]}, but SQL needs a database'
                 also = draft.key_position("connections", name)
                 findings.error(at, "connection", message, "name a connection of kind postgresql or duckdb", also=also)

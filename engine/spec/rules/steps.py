@@ -34,7 +34,7 @@ def check_target_lists(draft: Draft, findings: Findings) -> None:
             for j, name in enumerate(step.targets):
                 if (first := step.targets.index(name)) != j:
                     path = ("scenarios", scenario, "steps", i, "target")
-                    message = f'"{name[:60]}" is listed already'
+                    message = f'"{name[:60]}" is already listed'
                     also = draft.value_position(*path, first)
                     findings.error(draft.value_position(*path, j), "duplicate-name", message, "remove it", also=also)
 
@@ -59,8 +59,8 @@ def check_written_iterations(draft: Draft, findings: Findings) -> None:
                 path = ("scenarios", scenario, "steps", i, key)
                 place = draft.scalar_text(*path)
                 if place is not None and not find_references(place):
-                    message = f'each iteration of for_each replaces "{place[:60]}": only what the last one writes stays'
-                    help_ = "write a variable of the iteration into it: ${…}"
+                    message = f'each iteration of for_each overwrites "{place[:60]}", so only the last one remains'
+                    help_ = "use a variable of the iteration in the name: ${…}"
                     findings.warning(draft.value_position(*path), "two-writers", message, help_)
 
 
@@ -75,8 +75,8 @@ def check_promotions(draft: Draft, findings: Findings) -> None:
 def _check_promotion(draft: Draft, findings: Findings, step: PromoteStep, path: SpecPath) -> None:
     at = draft.value_position(*path, "candidate")
     if step.candidate == step.model:
-        message = f'"{step.model[:60]}" cannot take its own place'
-        findings.error(at, "promotion", message, "name the model that is trained on newer data")
+        message = f'"{step.model[:60]}" cannot replace itself'
+        findings.error(at, "promotion", message, "name another model, trained on newer data")
         return
     declared = {
         key: draft.spec.models.get(name) for key, name in (("model", step.model), ("candidate", step.candidate))
@@ -84,19 +84,21 @@ def _check_promotion(draft: Draft, findings: Findings, step: PromoteStep, path: 
     for key, model in declared.items():
         if model is not None and not isinstance(model, TrainModel):
             name = getattr(step, key)
-            message = f'"{name[:60]}" is a model of kind {model.kind}, of which the engine has no versions'
+            message = f'"{name[:60]}" is a model of kind {model.kind}, which has no versions in the engine'
             also = draft.key_position("models", name)
-            findings.error(draft.value_position(*path, key), "promotion", message, "name one of kind train", also=also)
+            findings.error(
+                draft.value_position(*path, key), "promotion", message, "use a model of kind train", also=also
+            )
     if not all(isinstance(model, TrainModel) for model in declared.values()):
         return
     for key, difference in list_model_differences(step.candidate, step.model, draft, (*COMPARED, "algorithm")):
         also = draft.value_position("models", step.candidate, key)
-        message = f"{difference}: it cannot take its place"
+        message = f"{difference}: one cannot replace the other"
         findings.error(at, "promotion", message, f"give both the same {key}", also=also)
     if not getattr(declared["model"], "frozen", False):
-        message = f'"{step.model[:60]}" is not frozen, so a build of it would train over what was promoted'
+        message = f'"{step.model[:60]}" is not frozen, so a build would overwrite the promoted version'
         also = draft.key_position("models", step.model)
-        findings.error(draft.value_position(*path, "model"), "promotion", message, "add frozen: true to it", also=also)
+        findings.error(draft.value_position(*path, "model"), "promotion", message, "add frozen: true there", also=also)
 
 
 def check_published_bundles(draft: Draft, findings: Findings) -> None:
@@ -117,7 +119,7 @@ def warn_about_checks_not_applied(draft: Draft, findings: Findings) -> None:
     for name, store in draft.spec.evaluation_stores.items():
         if name in built - checked and select_active_checks(store.checks):
             at = draft.key_position("evaluation_stores", name, "checks")
-            message = f'no step applies the checks of "{name[:60]}": a build step measures, and checks nothing'
+            message = f'no step applies the checks of "{name[:60]}": a build step only computes metrics'
             findings.warning(at, "checks-not-applied", message, "add a step of kind run_checks after the build")
 
 
@@ -132,7 +134,7 @@ def warn_about_steps_without_checks(draft: Draft, findings: Findings) -> None:
                     of_list = (place,) if isinstance(step.target, list) else ()
                     at = draft.value_position("scenarios", scenario, "steps", i, "target", *of_list)
                     message = f'"{target[:60]}" has no active checks, so this step applies none'
-                    findings.warning(at, "no-checks", message, "declare some under its key checks:")
+                    findings.warning(at, "no-checks", message, "declare checks under its key checks:")
 
 
 def _has_checks(target: str, draft: Draft) -> bool:
@@ -179,12 +181,12 @@ def check_written_file(draft: Draft, findings: Findings, written: str, file: Pat
     if not written.strip() or file == locate_path(root, ""):
         findings.error(at, "path", "the path is empty", "write the name of a file")
     elif file.is_relative_to(state):
-        findings.error(at, "path", f'"{written[-60:]}" is in the folder of the state', "write into another folder")
+        findings.error(at, "path", f'"{written[-60:]}" is in the folder of the state', "write to another folder")
     elif file in [locate_path(one, "") for one in draft.files.paths]:
         findings.error(at, "path", f'"{written[-60:]}" is a file of this spec', "write another file")
     elif find_references(draft.scalar_text(*path) or "") and not file.is_relative_to(locate_path(root, "")):
-        message = f'"{written[-60:]}" is outside of the folder of the spec, and a path with a variable must stay in it'
-        findings.error(at, "path", message, "write the part that leads outside without variables, or another path")
+        message = f'"{written[-60:]}" is outside of the folder of the spec, but a path with a variable must stay inside'
+        findings.error(at, "path", message, "use no variables in the part that leads outside, or write another path")
 
 
 def _check_export_place(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
@@ -209,10 +211,10 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, wri
     ending = ENDINGS.get(Path(written).suffix.lower())
     if step.format is None and ending is None and written.strip():
         endings = join_alternatives(dict.fromkeys(ENDINGS))
-        how = " is compressed" if detect_format(written) else " tells no format that can be written"
+        how = " is for compressed files" if detect_format(written) else " is no format that can be written"
         at = draft.value_position(*path, "path")
-        message = f'the ending of "{written[-60:]}"{how}'
-        findings.error(at, "format", message, f"end it in {endings}, or add format:")
+        message = f'the file extension of "{written[-60:]}"{how}'
+        findings.error(at, "format", message, f"use one of {endings}, or add format:")
     elif "csv" in step.model_fields_set and (step.format or ending) != "csv":
         message = f"csv settings are only for CSV files, but this is a {step.format or ending} file"
         findings.error(draft.key_position(*path, "csv"), "format", message, "remove them, or write format: csv")
@@ -227,9 +229,9 @@ def _check_loop(draft: Draft, findings: Findings, file: Path, step: ExportStep, 
     for name in list_read_datasets(step.dataset, draft.spec):
         if (place := draft.locate_dataset(name)) and names_file(place, file):
             also = draft.value_position("datasets", name, "path")
-            message = f'the dataset "{name[:60]}" would read the file that is written from it'
+            message = f'the dataset "{name[:60]}" would read the file that is exported from it'
             at = draft.value_position(*path, "path")
-            findings.error(at, "cycle", message, "write into another folder, or another name", also=also)
+            findings.error(at, "cycle", message, "write to another folder, or use another name", also=also)
         elif draft.locate_kept_file(name) == file:
             _report_kept_place(draft, findings, name, (*path, "path"))
 
@@ -241,9 +243,9 @@ def _check_table_loop(draft: Draft, findings: Findings, step: ExportStep, path: 
     for name in list_read_datasets(step.dataset, draft.spec):
         if find_table(draft.spec.datasets[name], draft.spec.connections) == (step.connection, step.table):
             also = draft.value_position("datasets", name, "table")
-            message = f'the dataset "{name[:60]}" would read the table that is written from it'
+            message = f'the dataset "{name[:60]}" would read the table that is exported from it'
             at = draft.value_position(*path, "table")
-            findings.error(at, "cycle", message, "write into another table", also=also)
+            findings.error(at, "cycle", message, "write to another table", also=also)
     for name, dataset in draft.spec.datasets.items():
         if find_kept_place(dataset, draft.spec.connections) == (step.connection, "table", step.table):
             _report_kept_place(draft, findings, name, (*path, "table"))
@@ -251,8 +253,8 @@ def _check_table_loop(draft: Draft, findings: Findings, step: ExportStep, path: 
 
 def _report_kept_place(draft: Draft, findings: Findings, name: str, path: SpecPath) -> None:
     also = draft.key_position("datasets", name, "materialize")
-    message = f'the rows of the dataset "{name[:60]}" are kept there'
-    findings.error(draft.value_position(*path), "two-writers", message, "write into another place", also=also)
+    message = f'the rows of the dataset "{name[:60]}" are already stored there'
+    findings.error(draft.value_position(*path), "two-writers", message, "write to another place", also=also)
 
 
 def check_cleared_datasets(draft: Draft, findings: Findings) -> None:

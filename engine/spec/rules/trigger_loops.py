@@ -52,7 +52,7 @@ def check_trigger_loops(draft: Draft, findings: Findings) -> None:
             continue  # a scenario that runs itself is reported as that
         who = "this scenario starts itself" if len(found) == 1 else "these scenarios start each other"
         message = f"{who} again and again: {'; '.join(lead.text for lead in found)}"
-        help_ = "write into another place, remove one of the triggers, or let it look at something else"
+        help_ = "write to another place, remove one of the triggers, or let it watch something else"
         findings.error(draft.value_position(*places[-1]), "trigger-loop", message, help_)
 
 
@@ -85,7 +85,7 @@ def _list_leads_to(
         yield trigger.scenario, Lead(text, (*path, "scenario"))
     for dataset in _list_watched_datasets(draft, trigger):
         place = draft.locate_dataset(dataset)
-        looks = f'"{owner}" looks at "{dataset}" (trigger "{trigger.name}")'
+        looks = f'"{owner}" watches "{dataset}" (trigger "{trigger.name}")'
         at = (*path, "dataset" if isinstance(trigger, DatasetChangedTrigger) else "sql")
         for name, file, what in written:
             if place and (names_file(place, file) or place == file or names_file(file, place)):
@@ -94,7 +94,7 @@ def _list_leads_to(
             if table == find_table(draft.spec.datasets.get(dataset), draft.spec.connections):
                 yield name, Lead(f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}', at)
     if isinstance(trigger, QueryChangedTrigger) and trigger.connection is not None:
-        looks = f'"{owner}" looks at it (trigger "{trigger.name}")'
+        looks = f'"{owner}" watches it (trigger "{trigger.name}")'
         for name, table in _list_written_tables(draft):
             if table[0] == trigger.connection and sql.reads_stored_table(trigger.sql, table[1]):
                 text = f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}'
@@ -138,8 +138,8 @@ def _list_message_files(draft: Draft, name: str) -> Iterator[tuple[Path, str]]:
     channel = draft.spec.channels.get(name)
     folder = draft.home_of("channels", name)
     if isinstance(channel, DatasetChannel):
-        yield locate_path(folder, channel.path), f"writes its messages into {channel.path}"
+        yield locate_path(folder, channel.path), f"writes its messages to {channel.path}"
     if isinstance(channel, MailChannel | AppriseChannel | WebhookChannel):
         channel = channel.fallback
     if isinstance(channel, FileChannel):
-        yield locate_path(folder, f"{channel.path}/{_LETTER}"), f"writes its messages into {channel.path}"
+        yield locate_path(folder, f"{channel.path}/{_LETTER}"), f"writes its messages to {channel.path}"

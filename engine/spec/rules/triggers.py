@@ -42,7 +42,7 @@ from engine.spec.yaml.yaml_tree import ScalarNode
 
 SHORTEST_INTERVAL = timedelta(seconds=10)
 
-_INTERVAL_HELP = "write kind: interval, every: 1h in its place: the run then finds out whether the data have changed"
+_INTERVAL_HELP = "use kind: interval, every: 1h instead: each run then finds out whether the data have changed"
 
 
 def iterate_triggers(draft: Draft) -> Iterator[tuple[SpecPath, AnyTrigger]]:
@@ -56,10 +56,10 @@ def check_trigger_names(draft: Draft, findings: Findings) -> None:
     """Check that no trigger has the name of another starter of runs: conditions could not distinguish them."""
     for path, trigger in iterate_triggers(draft):
         if trigger.name in STARTERS or trigger.name.startswith(CHILD_PREFIX):
-            other = {"manual": "somebody starts", "watch": "engine watch starts"}.get(
+            other = {"manual": "a user starts", "watch": "engine watch starts"}.get(
                 trigger.name, "another scenario starts"
             )
-            message = f'"{trigger.name[:60]}" is the name in conditions and messages for a run that {other}'
+            message = f'"{trigger.name[:60]}" is reserved in conditions and messages for runs that {other}'
             findings.error(draft.value_position(*path, "name"), "reserved-name", message, "rename the trigger")
 
 
@@ -90,8 +90,8 @@ def check_trigger_times(draft: Draft, findings: Findings) -> None:
         every = trigger.every
         if isinstance(every, timedelta) and every < SHORTEST_INTERVAL:
             at = draft.value_position(*path, "every")
-            message = f"a run each {format_seconds(every.total_seconds())}: its start alone takes about a second"
-            findings.warning(at, "interval", message, "what is due while a run goes on is united into one run")
+            message = f"a run every {format_seconds(every.total_seconds())}: its start alone takes about a second"
+            findings.warning(at, "interval", message, "times that are due during a run are combined into one run")
         _check_since(draft, findings, trigger, path)
         if zone and trigger.active and trigger.since is not None and trigger.since.year in YEARS:
             describe = partial(describe_interval_clock_changes, trigger.since, every, zone)
@@ -116,7 +116,7 @@ def _warn_about_clock_changes(
     now = draft.variables.names["as_of"]
     if isinstance(now, date) and (told := describe(now.year)):
         name = trigger.timezone or draft.spec.timezone
-        message = f"the clocks of {name} are changed at this time of the day: {told}"
+        message = f"the clocks of {name} change at this time of day: {told}"
         at = draft.value_position(*path)
         findings.warning(at, "clock-change", message, "choose another hour, or add timezone: UTC")
 
@@ -125,7 +125,7 @@ def _check_since(draft: Draft, findings: Findings, trigger: IntervalTrigger, pat
     at = draft.value_position(*path, "since")
     written = draft.scalar_text(*path, "since") or ""
     if moving := [one.parts[0] for one in find_references(written) if one.parts and one.parts[0] in MOMENT_NAMES]:
-        message = f"since is counted from, so it must stay the same, and ${{{moving[0]}}} moves with each day"
+        message = f"since must be a fixed date, but ${{{moving[0]}}} changes every day"
         findings.error(at, "since", message, "write a date")
     elif trigger.since is not None and trigger.since.year not in YEARS:
         message = f"since is in the year {trigger.since.year}"
@@ -144,7 +144,7 @@ def check_watched_data(draft: Draft, findings: Findings) -> None:
             and not sql.list_tables(trigger.sql)
         ):
             at = draft.value_position(*path, "sql")
-            findings.warning(at, "watched", "this query reads no dataset, so that its result stays the same")
+            findings.warning(at, "watched", "this query reads no dataset, so its result never changes")
 
 
 def _check_watched_datasets(draft: Draft, findings: Findings, trigger: DatasetChangedTrigger, path: SpecPath) -> None:
@@ -152,12 +152,12 @@ def _check_watched_datasets(draft: Draft, findings: Findings, trigger: DatasetCh
         at = draft.value_position(*path, "dataset", *([j] if isinstance(trigger.dataset, list) else []))
         if (first := trigger.datasets.index(name)) != j:
             also = draft.value_position(*path, "dataset", first)
-            findings.error(at, "duplicate-name", f'"{name[:60]}" is listed already', "remove it", also=also)
+            findings.error(at, "duplicate-name", f'"{name[:60]}" is already listed', "remove it", also=also)
         elif name in draft.spec.datasets:
             _check_watched_dataset(draft, findings, name, at)
     if trigger.all and len(set(trigger.datasets)) == 1:
-        message = "all: true is for several datasets, and this trigger looks at one"
-        findings.warning(draft.key_position(*path, "all"), "watched", message, "remove it, or list the others")
+        message = "all: true needs several datasets, but this trigger watches only one"
+        findings.warning(draft.key_position(*path, "all"), "watched", message, "remove it, or list more datasets")
 
 
 def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Position) -> None:
@@ -172,21 +172,21 @@ def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Posi
     files += [one for one in read if find_table(draft.spec.datasets[one], draft.spec.connections)]
     also = draft.key_position("datasets", (of_functions + of_spark)[0]) if of_functions or of_spark else None
     if of_spark and not files:
-        message = f'"{name[:60]}" is read by Spark, which is not started to look for changes: {join_some(of_spark)}'
+        message = f'"{name[:60]}" is read by Spark, in which triggers do not look for changes: {join_some(of_spark)}'
         findings.error(at, "watched", message, _INTERVAL_HELP, also=also)
         return
     if of_spark:
-        message = f'of what "{name[:60]}" reads, {join_some(of_spark)} is not looked at: Spark reads it'
-        findings.warning(at, "watched", message, "only changes of the files and tables start a run")
+        message = f'"{name[:60]}" also reads {join_some(of_spark)}, which is not watched: Spark reads it'
+        findings.warning(at, "watched", message, "only changes of files and tables start a run")
     if of_functions == [name]:
-        message = f'"{name[:60]}" is what a Python function returns, and only a call of it would show a change'
+        message = f'"{name[:60]}" is returned by a Python function, so changes are visible only by calling it'
         findings.error(at, "watched", message, _INTERVAL_HELP, also=also)
     elif of_functions and not files:
-        message = f'"{name[:60]}" is read from what Python functions return: {join_some(of_functions)}'
+        message = f'"{name[:60]}" reads only datasets that Python functions return: {join_some(of_functions)}'
         findings.error(at, "watched", message, _INTERVAL_HELP, also=also)
     elif of_functions:
-        message = f'of what "{name[:60]}" reads, {join_some(of_functions)} is not looked at: a Python function makes it'
-        findings.warning(at, "watched", message, "only changes of the files and tables start a run")
+        message = f'"{name[:60]}" also reads {join_some(of_functions)}, which is not watched: a function returns it'
+        findings.warning(at, "watched", message, "only changes of files and tables start a run")
 
 
 def check_trigger_variables(draft: Draft, findings: Findings) -> None:

@@ -41,7 +41,7 @@ def warn_about_short_windows(draft: Draft, findings: Findings) -> None:
                         f"earlier values within {given}, so this check is always EMPTY"
                     )
                     at = draft.value_position(section, owner, "checks", name, "within")
-                    help_ = f"{FEWEST_TYPICAL_VALUES} values take {found} or more; or write last: in place of within:"
+                    help_ = f"write {found} or more for {FEWEST_TYPICAL_VALUES} values, or use last: instead of within:"
                     findings.warning(at, "check-never", message, help_)
 
 

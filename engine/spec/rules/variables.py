@@ -67,7 +67,7 @@ def check_keys(draft: Draft, findings: Findings) -> None:
         if isinstance(node, MapNode):
             for entry in node.entries.values():
                 if find_references(entry.key.text):
-                    message = "a key cannot contain ${…}: variables are filled in values only"
+                    message = "a key cannot contain ${…}: only values can"
                     findings.error(entry.key.position, "reference-in-key", message, "write the name itself")
             todo += [entry.value for entry in node.entries.values()]
         else:

@@ -219,7 +219,7 @@ def _refuse_start(start: int, text: str, shown: str) -> Problem:
     suggestion = find_similar(text.upper(), ["SELECT", "WITH", *_WRITING_STATEMENTS])
     help_ = "a query can only read data"
     if suggestion == "DELETE":
-        help_ += "; keep the rows that you want with WHERE"
+        help_ += "; select the rows to keep with WHERE"
     elif suggestion in ("SELECT", "WITH"):
         help_ = f'did you mean "{suggestion}"?'
     message = f"a query must start with SELECT or WITH, not with {shown}"

@@ -95,7 +95,7 @@ def test_a_replay_of_changes_takes_the_evaluations_in_their_order(said_to_a_copy
     ("arguments", "help_"),
     [
         (("--set", "enough rows.min=1"), "--set applies only to --replay"),
-        (("w1", "--replay"), "leave out the name of one"),
+        (("w1", "--replay"), "leave out EVALUATION"),
         (("--replay", "--fail-on", "error"), "takes no --fail-on"),
         (("--replay", "--set", "enough row.min=1"), "did you mean 'enough rows'?"),
         (("--replay", "--set", "enough rows.minimum=1"), "has no bound 'minimum'; did you mean \"min\"?"),
