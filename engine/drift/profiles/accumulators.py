@@ -39,9 +39,10 @@ from engine.drift.profiles.merged_tables import MergedTable, has_sampled_hash
 from engine.drift.profiles.states import Accumulator, PartAccumulator, State, narrow_counts
 from engine.drift.reading.arrow_memory import present_numbers
 
-FEWEST_GRIDDED_ROWS = 1 << 16
-"""Number of rows beyond which a batch is counted on the reference's grid, in bounded memory, if it is read once or in
-parts. For a batch that is read as a whole, with exact statistics, sorting a million rows is faster."""
+MAX_SORTED_ROWS = 1 << 16
+"""Maximum number of rows that are sorted if a batch is read once or in parts; beyond it they are counted on the
+reference's grid, in bounded memory. For a batch that is read as a whole, with exact statistics, sorting a million
+rows is faster."""
 
 
 def _sort_numbers(values: Values) -> Values:
@@ -125,7 +126,7 @@ class ExactAccumulator:
         )
         self._keep = keep or coarse
         self._max_distinct = most
-        self._max_sorted = 0 if many_rows else most if exact else FEWEST_GRIDDED_ROWS
+        self._max_sorted = 0 if many_rows else most if exact else MAX_SORTED_ROWS
         self._waiting_values: list[Values] = []
         self._waiting_rows = 0
         self._table: tuple[Values, Counts] = (np.empty(0, np.int64 if whole else np.float64), np.empty(0, np.int64))
@@ -206,7 +207,7 @@ class ExactAccumulator:
 
     def _exceeds_limit(self, values: Values, counts: Counts) -> bool:
         """Return whether parts of the rows have more values than are counted without a grid, and there is a grid."""
-        return len(values) > self._max_distinct or (not self._keep and int(counts.sum()) > FEWEST_GRIDDED_ROWS)
+        return len(values) > self._max_distinct or (not self._keep and int(counts.sum()) > MAX_SORTED_ROWS)
 
     def _list_frequent(self, merged: MergedTable) -> Values:
         """Return the values that may be frequent and are not in the sample."""
