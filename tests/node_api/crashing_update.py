@@ -1,4 +1,8 @@
-"""The program that carries out an operation, which kills itself at a point: crashing_update.py POINT ARGUMENT….
+"""The program that carries out an operation, which kills itself at a point.
+
+    crashing_update.py POINT[:SECONDS] ARGUMENT…
+
+With SECONDS it waits at the point instead.
 
 POINT may also be the path of a file that names the point; the process that takes it empties the file.
 """
@@ -20,8 +24,8 @@ def crash_at(point: str) -> None:
         return
     if file.is_absolute():
         file.write_text("")
-    if how == "wait":
-        time.sleep(60)
+    if how:
+        time.sleep(float(how))
     else:
         os.kill(os.getpid(), signal.SIGKILL)
 

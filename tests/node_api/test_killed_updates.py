@@ -70,7 +70,7 @@ def test_a_killed_update_is_concluded_by_the_server(design: Design, point: str) 
 @pytest.mark.parametrize("point", ["LAID_DOWN", "moved", "unhealthy"])
 def test_an_update_killed_with_the_server_is_concluded_by_the_next_start(design: Design, point: str) -> None:
     state, bundle = ENDS[point]
-    (design.there.parent / "crash_at").write_text(f"{point}:wait")
+    (design.there.parent / "crash_at").write_text(f"{point}:60")
     client = design.begin("deploy", "spec.yaml", "production", "--bundle", bundle, "--now", "--again")
     wait_for(lambda: not (design.there.parent / "crash_at").read_text(), "the point")
     (process,) = find_processes(("crashing_update.py", list_updates(design)[-1].id))
@@ -84,7 +84,7 @@ def test_an_update_killed_with_the_server_is_concluded_by_the_next_start(design:
 
 
 def test_an_update_outlives_its_server_and_the_next_one_leaves_it_alone(design: Design) -> None:
-    (design.there.parent / "crash_at").write_text("moved:wait")
+    (design.there.parent / "crash_at").write_text("moved:60")
     client = design.begin("deploy", "spec.yaml", "production", "--now", "--again")
     wait_for(lambda: not (design.there.parent / "crash_at").read_text(), "the point")
     (process,) = find_processes(("crashing_update.py", list_updates(design)[-1].id))

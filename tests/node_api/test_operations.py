@@ -101,7 +101,7 @@ def test_one_of_two_deployers_at_once_is_refused(tmp_path: Path, served: NodeSer
     for thread in threads:
         thread.join()
     accepted, refused = sorted(answers, key=lambda one: one.status_code)
-    assert (accepted.status_code, refused.status_code) == (202, 409)
+    assert (accepted.status_code, refused.status_code) == (202, 409), refused.text
     # the one that came later is told of the other, which may have ended by then
     told = refused.json()["error"]
     assert "an operation to revision 1 is at work, by deployer since" in told or "revision 1 is active, by" in told
@@ -152,6 +152,17 @@ def test_a_request_whose_connection_was_cut_is_made_again_and_done_once(
         late = client.post(f"{PRODUCTION}/{path}", json=asked, headers={"idempotency-key": f"key-{path}"})
         assert (late.status_code, late.json()["new"]) == (200, False), late.text
     assert len(client.get(f"{PRODUCTION}/operations").json()["operations"]) == 4
+
+
+@pytest.mark.slow
+def test_requests_wait_for_the_process_of_an_operation_that_has_ended(tmp_path: Path) -> None:
+    with serve_node(tmp_path, program=name_program("HEALTHY:3")) as served, served.connect() as client:
+        bundle = bring(client, make_archive(tmp_path / "v1"))
+        deploy(served, client, describe_update(bundle, None, now=True))
+        late = client.post(f"{PRODUCTION}/updates", json=describe_update(bundle, None, now=True))
+        assert (late.status_code, "revision 1 is active, by" in late.text) == (409, True), late.text
+        deploy(served, client, describe_update(bundle, 1, again=True, now=True))
+        assert client.delete(PRODUCTION).status_code == 200
 
 
 @pytest.mark.slow
@@ -228,7 +239,7 @@ def read_stream(client: httpx2.Client, path: str, *, after: str = "", most: int 
 
 @pytest.mark.slow
 def test_a_server_that_ends_interrupts_what_takes_long(tmp_path: Path) -> None:
-    with serve_node(tmp_path, program=name_program("LAID_DOWN:wait")) as served, served.connect() as client:
+    with serve_node(tmp_path, program=name_program("LAID_DOWN:60")) as served, served.connect() as client:
         bundle = bring(client, make_archive(tmp_path / "v1"))
         answer = client.post(f"{PRODUCTION}/updates", json=describe_update(bundle, None, now=True))
         operation = answer.json()["operation"]["id"]

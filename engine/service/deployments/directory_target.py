@@ -21,7 +21,7 @@ from engine.spec import load
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.store import LockBusy, Store
 from engine.store.location import locate_state
-from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
+from engine.store.node import TIDYING_SECONDS, DeploymentRow, Node, OperationRow, RevisionRow
 from engine.store.state.temporary_copy import can_write, open_for_reading
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class DirectoryTarget:
         with self._open() as node:
             if node.find_deployment(deployment) is None:
                 return ""
-            with node.lock(deployment, wait=False):
+            with node.lock(deployment, wait=TIDYING_SECONDS):
                 places = DeploymentPlaces(node.folder, deployment)
                 if has_running_runs(places):
                     raise UsageError(f"{deployment}: runs of it are at work; wait until they have ended, or abort them")

@@ -1,6 +1,6 @@
 """The database of an infrastructure: deployments, their bundles and settings, and the operations on them."""
 
-from engine.store.node.node import Node
+from engine.store.node.node import TIDYING_SECONDS, Node
 from engine.store.node.records import (
     ENDS,
     DeploymentRow,
@@ -18,6 +18,7 @@ from engine.store.node.tokens import Tokens
 
 __all__ = [
     "ENDS",
+    "TIDYING_SECONDS",
     "DeploymentRow",
     "Node",
     "OperationEvent",

@@ -20,6 +20,9 @@ from engine.store.node.records import DeploymentRow, ReceivedBundle, RevisionRow
 from engine.store.node.tables import bundles, deployments, revisions
 from engine.store.node.tokens import Tokens
 
+TIDYING_SECONDS = 10.0
+"""Seconds to wait for the process of an operation that has ended, which removes old releases under its lock."""
+
 
 class Node:
     """An open infrastructure. Each process must open its own."""

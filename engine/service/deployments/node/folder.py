@@ -27,13 +27,12 @@ from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.removal import find_server_rows, remove_rows
 from engine.spec.reading.node_file import NodeSpec
-from engine.store.node import Node, ReceivedBundle
+from engine.store.node import TIDYING_SECONDS, Node, ReceivedBundle
 
 SPARE_BYTES = 256 * 1024**2
 """Bytes of the disk that must stay free for databases and logs."""
 
 UPLOAD, DELETED = "upload-", "deleted-"
-LOCK_SECONDS = 1.0
 
 
 class NoRoomError(EngineError):
@@ -168,7 +167,7 @@ class NodeFolder:
         LockBusy
             An operation on it is running.
         """
-        with self.node.lock(name, wait=LOCK_SECONDS):
+        with self.node.lock(name, wait=TIDYING_SECONDS):
             places = DeploymentPlaces(self.node.folder, name)
             rows = find_server_rows(places)
             with self._let_go(name, places, reload) as spec:

@@ -23,7 +23,7 @@ from engine.service.deployments.updates.process import UPDATE_PROCESS, write_arg
 from engine.service.deployments.updates.start import begin_operation, refuse_unexpected
 from engine.spec import ProjectSpec
 from engine.store.locks import LockBusy, leave_lock, release_lock
-from engine.store.node import Node, OperationRow, OperationState, RevisionState
+from engine.store.node import TIDYING_SECONDS, Node, OperationRow, OperationState, RevisionState
 
 AT_ONCE = 2
 """Most processes that carry out operations at the same time; each loads as much as a run."""
@@ -135,16 +135,19 @@ class NodeUpdates:
             return operation, True
 
     def _take_lock(self, deployment: str) -> int:
-        try:
-            return self._node.take_lock(deployment, wait=LOCK_SECONDS)
-        except LockBusy:
-            at_work = next(iter(self._node.operations.list_open(deployment)), None)
-            if at_work is None:
-                raise RefusedRequestError(f"{deployment}: somebody works on it; ask again") from None
-            raise DeploymentRefusedError(
-                f"{deployment}: an operation to revision {at_work.to_revision} is at work, by {at_work.by} since "
-                f"{format_second(at_work.started)}: wait until it has ended, and look at what it has made"
-            ) from None
+        until = time.monotonic() + TIDYING_SECONDS
+        while True:
+            try:
+                return self._node.take_lock(deployment, wait=LOCK_SECONDS)
+            except LockBusy:
+                at_work = next(iter(self._node.operations.list_open(deployment)), None)
+                if at_work is not None:
+                    raise DeploymentRefusedError(
+                        f"{deployment}: an operation to revision {at_work.to_revision} is at work, by {at_work.by} "
+                        f"since {format_second(at_work.started)}: wait until it has ended, and look at what it has made"
+                    ) from None
+                if time.monotonic() > until:
+                    raise RefusedRequestError(f"{deployment}: another process works on it; ask again") from None
 
     def _record(self, order: UpdateOrder) -> OperationRow:
         """Record an operation; the caller holds the lock."""
