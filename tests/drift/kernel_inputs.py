@@ -50,9 +50,10 @@ def refined(random, kind):
     points, counts = a_table(random, kind)
     values, times = a_table(random, kind)
     wanted, gaps = random.random(len(points) + 1) < 0.5, random.integers(0, 9, len(points) + 1)
-    size = len(points) + len(values)
+    rows = np.repeat(values, np.minimum(times, 3))
+    size = len(points) + len(rows)
     written = np.zeros(size, points.dtype), np.zeros(size, np.int64), np.zeros(size + 1, np.int64), np.zeros(size + 1)
-    return points, counts, gaps, random.standard_normal(len(gaps)), wanted, values, times, *written
+    return points, counts, gaps, random.standard_normal(len(gaps)), wanted, rows, *written
 
 
 def distinct(random, kind):

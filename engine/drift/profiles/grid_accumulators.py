@@ -19,7 +19,7 @@ from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, QuantileGrid, RunningMoments
 from engine.drift.distributions.value_table import ValueTable
-from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals
+from engine.drift.kernels.value_tables import Counts, Values, merge_tables, refine_intervals
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.refinement import intervals_to_refine
 from engine.drift.profiles.states import Accumulator, State, narrow_counts
@@ -162,10 +162,8 @@ class RefiningAccumulator(IntervalSelection):
         selected = np.concatenate(parts)
         del parts  # each of these is as large as the column: at most two may exist at a time
         selected.sort()
-        values, counts = count_distinct_sorted(selected)
-        del selected
         points, counts, gaps, sums = refine_intervals(
-            column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, values, counts
+            column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, selected
         )
         intervals = GridIntervals(gaps, sums, self._intervals.centre)
         return Numerical(ValueTable(points, counts), column.missing, column.moments, intervals, grid=self._grid)
