@@ -122,7 +122,7 @@ def deploy(
     told: list[str] = []
     with Node.open(folder) as node, node.lock(name):
         row = node.ensure_deployment(name, "p")
-        around = Surroundings(environ=os.environ, tell=told.append, node_file=node_file)
+        around = Surroundings(environ=os.environ, report=told.append, node_file=node_file)
         updater = Updater(node, row, around)
         operation = updater.update(order)
         said = [one.log + one.problem for one in operation.steps]

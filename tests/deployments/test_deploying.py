@@ -286,7 +286,7 @@ def test_an_update_tells_that_it_has_migrated_the_state_and_where_the_copy_is(tm
     (state / "locks").mkdir(parents=True)
     prepare_schema(SqliteDatabase(state), target="0009")
     told: list[str] = []
-    done = deploy_bundle(project.spec, "production", "v3", environ=os.environ, now=True, tell=told.append)
+    done = deploy_bundle(project.spec, "production", "v3", environ=os.environ, now=True, report=told.append)
     assert done.state is OperationState.HEALTHY
     copy = state / "state.db.0009"
     assert copy.is_file()

@@ -159,7 +159,7 @@ def command(
 
         labels = parse_pairs(label, "--label", "KEY=VALUE")
         shown_rows = store_printers.ShownRows(metric, labels, sort, last, superseded=superseded, origin=origin)
-        store_printers.print_store(project.store(store), shown_rows, format_, project.tables.tell_mutes(store))
+        store_printers.print_store(project.store(store), shown_rows, format_, project.tables.describe_mutes(store))
     else:
         from engine.cli.printers import evaluation_printers
 

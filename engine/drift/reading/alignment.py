@@ -191,7 +191,7 @@ def find_type_changes(
 
 
 def _differ(held: str, wanted: str) -> bool:
-    """Tell whether two column types are of different families; an unknown type agrees with any."""
+    """Return whether two column types are of different families; an unknown type agrees with any."""
     groups = (_NUMBERS, _TIMES)
     same = held == wanted or any(held in group and wanted in group for group in groups)
     return not same and wanted not in ("", "null") and held != "null"

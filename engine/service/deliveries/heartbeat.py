@@ -36,7 +36,7 @@ class Heartbeat:
         Declares the channel.
     find_trouble
         Returns why the server is not healthy; an empty text if it is.
-    tell
+    report
         Called with each event, from another thread: SENT, or DROPPED with the reason; it must not raise.
     """
 
@@ -49,12 +49,12 @@ class Heartbeat:
         environ: Mapping[str, str] = os.environ,
         *,
         find_trouble: Callable[[], str],
-        tell: Callable[[DeliveryEvent], None],
+        report: Callable[[DeliveryEvent], None],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store, self._project, self._environ = store, project, environ
         self._channel, self._every = channel, every
-        self._find_trouble, self._tell, self._clock = find_trouble, tell, clock
+        self._find_trouble, self._report, self._clock = find_trouble, report, clock
         self._began = clock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -75,8 +75,8 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
-            with suppress(Exception):  # the boundary: what `tell` raises must not end the heartbeat
-                self._tell(self._beat())
+            with suppress(Exception):  # the boundary: what `report` raises must not end the heartbeat
+                self._report(self._beat())
             if self._stopped.wait(self._every.total_seconds()):
                 return
 

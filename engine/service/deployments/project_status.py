@@ -13,7 +13,7 @@ from engine.formatting.moments import format_minute, format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.actions import FrozenModel
 from engine.service.deployments.deployed_state import DeploymentState
-from engine.service.triggers.late_triggers import tell_late_triggers
+from engine.service.triggers.late_triggers import describe_late_triggers
 from engine.spec import ProjectSpec
 from engine.spec.resources.models import TrainModel
 from engine.store import Store
@@ -141,7 +141,7 @@ def _describe_execution(found: ProjectState) -> StatusAnswer:
         told.append(f"{name}: {last.state}, {format_minute(last.started)}")
         if last.outcome in (Outcome.FAILED, Outcome.ABORTED):
             state = "FAILED"
-    overdue = tell_late_triggers(found.project, found.store, found.now)
+    overdue = describe_late_triggers(found.project, found.store, found.now)
     if overdue and state == "OK":
         state = "OVERDUE"
     return StatusAnswer(well=state == "OK", state=state, told=(*told, *overdue))

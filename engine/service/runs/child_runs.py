@@ -165,7 +165,7 @@ class ChildRuns:
         def take_line(line: LogLine) -> None:
             if line.scenario and child.begun is None:
                 child.begun = time.monotonic()
-                self._tell("begun", child)
+                self._report("begun", child)
             self._show_line(line)
 
         try:
@@ -174,9 +174,9 @@ class ChildRuns:
             child.problem = f"its replies could not be read: {error!r}"
         finally:
             child.process.end()
-            self._tell("ended", child)
+            self._report("ended", child)
 
-    def _tell(self, kind: Literal["begun", "ended"], child: ChildProcess) -> None:
+    def _report(self, kind: Literal["begun", "ended"], child: ChildProcess) -> None:
         self._news.put(ChildNews(kind, child))
         self._wake()
 

@@ -51,7 +51,7 @@ def watch_specs(
                 project.start()
             folders.observe(list_folders(_list_sources(projects)))
             _run_due(projects, runner)
-            _tell_watched(projects, listener)
+            _report_watched(projects, listener)
             look_took = 0.0
             while True:
                 _wait_for_change(projects, folders, gather=max(GATHER_SECONDS, 2 * look_took))
@@ -131,7 +131,7 @@ def _list_sources(projects: Sequence[WatchedProject]) -> list[WatchedSource]:
     return [source for project in projects for source in project.sources]
 
 
-def _tell_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:
+def _report_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:
     files = {path for project in projects for path in project.files.paths}
     folders = {path.parent for path in files}
     listener.say(f"watching {_count(len(files), 'file')} in {_count(len(folders), 'folder')}; Ctrl-C ends")

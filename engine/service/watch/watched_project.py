@@ -28,7 +28,7 @@ from engine.service.sources.watched_sources import (
 )
 from engine.spec import ProjectSpec, list_spec_files, load
 
-TOLD_SECONDS = 3.0
+REPORTED_SECONDS = 3.0
 """A wait for files that takes longer is reported."""
 
 
@@ -109,7 +109,7 @@ class WatchedProject:
             self.files.look(self.sources, self._is_output)
         if self.files.wait_seconds() <= 0:
             self._changed += self.files.take()
-        self._tell_wait()
+        self._report_wait()
 
     def wait_seconds(self) -> float:
         """Return the seconds until the next look at the files, when changes may have settled."""
@@ -170,8 +170,8 @@ class WatchedProject:
             for text in conversation.call.undelivered:
                 self._listener.say(text)
             if conversation.call.served:
-                self._tell_server()
-            self._tell_problems(conversation.call.problems)
+                self._report_server()
+            self._report_problems(conversation.call.problems)
             if not (conversation.runs or conversation.call.problems) and asked_at_start:
                 self._listener.say(f"{', '.join(changed[:3])} changed: nothing to compute, all is reused")
         self.files.look(self.sources, self._is_output)
@@ -216,13 +216,13 @@ class WatchedProject:
         absolute = make_absolute(path)
         return absolute in self._outputs or not self._outputs.isdisjoint(absolute.parents)
 
-    def _tell_wait(self) -> None:
-        text = self.files.describe_wait(TOLD_SECONDS)
+    def _report_wait(self) -> None:
+        text = self.files.describe_wait(REPORTED_SECONDS)
         if text and text != self._last_wait:
             self._listener.say(text)
         self._last_wait = text
 
-    def _tell_server(self) -> None:
+    def _report_server(self) -> None:
         """Warn that a server starts the same scenarios, so that one change may be run and reported twice."""
         if self._project is None:
             return
@@ -233,7 +233,7 @@ class WatchedProject:
                 "changed may be run and told twice"
             )
 
-    def _tell_problems(self, problems: tuple[str, ...]) -> None:
+    def _report_problems(self, problems: tuple[str, ...]) -> None:
         if problems != self._last_problems:
             for problem in problems:
                 self._listener.say(f"{self.path} cannot be run now: {problem}")

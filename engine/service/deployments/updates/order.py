@@ -60,7 +60,7 @@ class Surroundings:
 
     Attributes
     ----------
-    tell
+    report
         Called with each progress message.
     keys, require
         The trusted keys, and how many of them must have signed a bundle.
@@ -74,7 +74,7 @@ class Surroundings:
     """
 
     environ: Mapping[str, str]
-    tell: Callable[[str], None] = lambda _: None
+    report: Callable[[str], None] = lambda _: None
     keys: Sequence["TrustedKey"] = ()
     require: int = 0
     node_file: Path | None = None

@@ -49,12 +49,12 @@ def carry_out_operation(
         operation = node.operations.get(given.operation)
         with node.adopt_lock(operation.deployment, given.lock):
 
-            def tell(text: str) -> None:
+            def report(text: str) -> None:
                 node.operations.add_event(operation, text)
 
             def note_point(name: str) -> None:
                 if name in OperationState.__members__:
-                    tell(f"reached {name}")
+                    report(f"reached {name}")
                 checkpoint(name)
 
             deployment = node.find_deployment(operation.deployment)
@@ -73,7 +73,7 @@ def carry_out_operation(
                 kind=operation.kind,
                 now=given.now,
             )
-            around = Surroundings(environ=environ, tell=tell, node_file=given.node, checkpoint=note_point)
+            around = Surroundings(environ=environ, report=report, node_file=given.node, checkpoint=note_point)
             try:
                 updater = Updater(node, deployment, around)
             except EngineError as problem:  # such as a node.yaml with errors

@@ -117,7 +117,7 @@ def write_revision_file(
     if values.get("server_url"):
         replaced["server"] = {"url": values["server_url"]}
     for note in found.notes:
-        around.tell(note)
+        around.report(note)
     _check_names(values, manifest, found.connections, row)
     active = dict(values["scenarios"])
     if row.settings.get("off"):

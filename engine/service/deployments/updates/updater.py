@@ -115,7 +115,7 @@ class Updater:
         if order.now or order.kind == "disable":
             self._do(operation, OperationState.PRELOADED, lambda: "left out")
         else:
-            self._around.tell("proves that the bundle can run here")
+            self._around.report("proves that the bundle can run here")
             self._do(
                 operation,
                 OperationState.PRELOADED,
@@ -181,7 +181,7 @@ class Updater:
         row = self._row_of(operation)
         spec = self.places.revision_of(row.number)
         if operation.kind != "disable":
-            activate_models(spec, self.places.release_of(row.bundle), self._around.environ, self._around.tell)
+            activate_models(spec, self.places.release_of(row.bundle), self._around.environ, self._around.report)
         elif operation.from_revision is not None:
             continue_models(spec, operation.from_revision, self._around.environ)
 
@@ -207,7 +207,7 @@ class Updater:
             keep = Care.from_json(row.settings["care"]).keep
             remove_old_releases(self._node, self.places, self._name, keep, self._around.keep_bundles)
         except (EngineError, OSError) as problem:  # the update has succeeded anyway
-            self._around.tell(f"old releases could not be removed, which the next update tries again: {problem}")
+            self._around.report(f"old releases could not be removed, which the next update tries again: {problem}")
         return self._node.operations.get(operation.id)
 
     def _conclude_off(self, operation: OperationRow) -> OperationRow:
@@ -238,9 +238,9 @@ class Updater:
         """Return why the revision is not healthy; empty if it is."""
         started = self._node.database.now()
         spec, care = self.places.revision_of(row.number), self._read_care(row)
-        self._around.tell(f"revision {row.number} is active; checks its health")
+        self._around.report(f"revision {row.number} is active; checks its health")
         try:
-            result = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.tell)
+            result = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.report)
         except EngineError as problem:
             self._node.operations.add_step(operation, "health check", started, problem=str(problem))
             # Recorded at once, so that after a crash the revision is rolled back and not checked again.
@@ -256,7 +256,7 @@ class Updater:
         """Roll back to the last healthy revision; without one, disable the triggers."""
         if operation.kind == "rollback":
             reason = f"the rollback to revision {row.number} is not healthy either: {problem}"
-            self._around.tell(f"{reason}; it stays as it is")
+            self._around.report(f"{reason}; it stays as it is")
             self._node.operations.conclude(
                 operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason
             )
@@ -266,7 +266,7 @@ class Updater:
             self.quarantine(row, problem)
         if target is None:
             return self._switch_off_unhealthy(operation, problem)
-        self._around.tell(f"not healthy: {problem}; goes back to {target.bundle_name} (revision {target.number})")
+        self._around.report(f"not healthy: {problem}; goes back to {target.bundle_name} (revision {target.number})")
         back = self._run_back(order_back(self._deployment, target, operation.to_revision, by=operation.by))
         if back.state is OperationState.HEALTHY:
             state, error = OperationState.ROLLED_BACK, {}
@@ -295,7 +295,7 @@ class Updater:
 
     def _switch_off_unhealthy(self, operation: OperationRow, problem: str) -> OperationRow:
         reason = f"{problem}; there is no healthy revision to go back to, so triggers start nothing any more"
-        self._around.tell(reason)
+        self._around.report(reason)
         row = self._row_of(operation)
         self._run_back(order_off(self._deployment, row, operation.by))
         self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason)
@@ -326,7 +326,7 @@ class Updater:
         return concluded
 
     def _conclude(self, operation: OperationRow) -> OperationRow:
-        self._around.tell(f"concludes the operation {operation.id}, which was interrupted after {operation.state}")
+        self._around.report(f"concludes the operation {operation.id}, which was interrupted after {operation.state}")
         pointer = self.places.read_pointer()
         if pointer == operation.to_revision:
             return self.settle(operation)
