@@ -29,7 +29,7 @@ class ProjectThreads:
 
     Parameters
     ----------
-    find_trouble
+    find_problem
         Returns why the server is not healthy; empty if it is.
     report
         Called from any thread with the kind of an event, a text, and facts.
@@ -41,11 +41,11 @@ class ProjectThreads:
         project: ProjectSpec,
         environ: Mapping[str, str],
         heartbeat: HeartbeatOptions | None,
-        find_trouble: Callable[[], str],
+        find_problem: Callable[[], str],
         report: Callable[..., None],
     ) -> None:
         self._store, self._environ, self._options = store, environ, heartbeat
-        self._find_trouble, self._report = find_trouble, report
+        self._find_problem, self._report = find_problem, report
         now = store.database.now
         self.deliveries = DeliveryLoop(store.location, project, environ, report=self._report_delivery, clock=now)
         self._maintenance = StateMaintenance(store.location, project, self._report_maintenance, now)
@@ -69,7 +69,7 @@ class ProjectThreads:
             options.channel,
             options.every,
             self._environ,
-            find_trouble=self._find_trouble,
+            find_problem=self._find_problem,
             report=self._report_delivery,
             clock=self._store.database.now,
         )

@@ -123,7 +123,7 @@ class StateMaintenance:
     def _prune(self, store: Store, now: datetime) -> None:
         if self._project.resources.retention is None:
             return
-        pruned = prune_state(store, self._project, now, goes_on=lambda: not self._stopped.is_set())
+        pruned = prune_state(store, self._project, now, may_continue=lambda: not self._stopped.is_set())
         if not pruned.is_empty:
             self._report("info", f"retention has removed {describe_pruned(pruned)}")
         for name in pruned.busy:

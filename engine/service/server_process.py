@@ -209,9 +209,9 @@ class Server:
         )
 
     def _make_threads(self, store: Store, project: ProjectSpec, report: Callable[..., None]) -> ProjectThreads:
-        return ProjectThreads(store, project, self._environ, self._options.heartbeat, self._find_trouble, report)
+        return ProjectThreads(store, project, self._environ, self._options.heartbeat, self._find_problem, report)
 
-    def _find_trouble(self) -> str:
+    def _find_problem(self) -> str:
         age = self.measure_tick_age()
         return f"the scheduler has not looked at anything for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
 

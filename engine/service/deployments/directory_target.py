@@ -14,7 +14,7 @@ from engine.service.deployments.evaluation_sources import FolderSource
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.removal import describe_state, find_server_rows, remove_rows
-from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.order import UpdateContext, UpdateOrder
 from engine.service.deployments.updates.start import find_rollback_target, order_back, order_off
 from engine.service.deployments.updates.updater import Updater
 from engine.spec import load
@@ -143,7 +143,7 @@ class DirectoryTarget:
     @contextmanager
     def _hold(self, node: Node, deployment: str, project: str) -> Iterator[Updater]:
         """Hold the lock of a deployment after its abandoned operations have been concluded."""
-        around = Surroundings(
+        context = UpdateContext(
             environ=self._environ,
             report=self._report,
             keys=self._load_keys(),
@@ -157,7 +157,7 @@ class DirectoryTarget:
             self._report(f"waits until another update of {deployment} has ended: {who}")
 
         with node.lock(deployment, wait=math.inf, waiting=report_waiting):
-            updater = Updater(node, node.ensure_deployment(deployment, project), around)
+            updater = Updater(node, node.ensure_deployment(deployment, project), context)
             updater.conclude_interrupted()
             yield updater
 
@@ -190,8 +190,8 @@ def conclude_directory(
 
             try:
                 with node.lock(name, wait=False):
-                    around = Surroundings(environ=environ, report=report_and_record, node_file=node_file)
-                    Updater(node, deployment, around).conclude_interrupted()
+                    context = UpdateContext(environ=environ, report=report_and_record, node_file=node_file)
+                    Updater(node, deployment, context).conclude_interrupted()
             except LockBusy:
                 continue
             except EngineError as problem:  # such as a node.yaml with errors: the others are concluded anyway

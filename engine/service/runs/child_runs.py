@@ -69,7 +69,7 @@ class ChildProcess:
         self.stopped_at = time.monotonic()
         self.process.ask_to_end()
 
-    def insist(self) -> None:
+    def kill_supervisor(self) -> None:
         """Kill its supervisor too, if that has not ended KILL_SECONDS after `kill`."""
         if self.killed and time.monotonic() > self.stopped_at + KILL_SECONDS:
             self.process.kill()
@@ -192,7 +192,7 @@ class ChildRuns:
                     news.child.thread.join()
             found.append(news)
         for child in self.active:
-            child.insist()
+            child.kill_supervisor()
         return found
 
     def _note_loaded(self, child: ChildProcess) -> None:

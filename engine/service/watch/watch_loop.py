@@ -46,7 +46,7 @@ def watch_specs(
     projects = [WatchedProject(path, variables, scenarios, listener) for path in specs]
     runner = _Runner(environ, listener)
     try:
-        with WatchedFolders(listener.say) as folders:
+        with WatchedFolders(listener.report) as folders:
             for project in projects:
                 project.start()
             folders.observe(list_folders(_list_sources(projects)))
@@ -81,7 +81,7 @@ class _Runner:
         try:
             conversation = self._process.execute(request, pass_on=self._listener.show_line, take_run=project.show_run)
         except KeyboardInterrupt:
-            self._listener.say(f"{project.path}: interrupted; a run that was at work is ABORTED")
+            self._listener.report(f"{project.path}: interrupted; a run that was at work is ABORTED")
             raise
         if conversation.call is not None:
             self._load = LoadRequest(modules=conversation.call.modules, kernels=conversation.call.kernels)
@@ -134,7 +134,7 @@ def _list_sources(projects: Sequence[WatchedProject]) -> list[WatchedSource]:
 def _report_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:
     files = {path for project in projects for path in project.files.paths}
     folders = {path.parent for path in files}
-    listener.say(f"watching {_count(len(files), 'file')} in {_count(len(folders), 'folder')}; Ctrl-C ends")
+    listener.report(f"watching {_count(len(files), 'file')} in {_count(len(folders), 'folder')}; Ctrl-C ends")
 
 
 def _count(number: int, what: str) -> str:

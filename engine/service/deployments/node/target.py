@@ -152,8 +152,8 @@ class NodeTarget:
             if problem.status != 404 or order.archive is None:
                 raise
         if order.archive is not None and size is not None:
-            told = f"{order.bundle_name} ({order.bundle[:12]}), {format_bytes(size)}"
-            self.report(f"sends {told}, to the node {self.client.name}")
+            sent = f"{order.bundle_name} ({order.bundle[:12]}), {format_bytes(size)}"
+            self.report(f"sends {sent}, to the node {self.client.name}")
             self.client.send_file(path, order.archive, BundleAnswer)
 
     def _follow(self, operation: OperationRow) -> OperationRow:

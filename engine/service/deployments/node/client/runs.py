@@ -62,14 +62,14 @@ def run_on_node(
         body=RunStartRequest(variables=dict(variables)),
         key=secrets.token_hex(16),
     )
-    fire, told = asked.fire, ""
+    fire, reported = asked.fire, ""
     try:
         while fire.run is None:
             if fire.state in ("SKIPPED", "COALESCED"):
                 raise RunRefusedError(f"{scenario}: the node makes no run of it: {fire.reason or fire.state}")
-            if fire.reason and fire.reason != told:
+            if fire.reason and fire.reason != reported:
                 report(f"{scenario}: waits: {fire.reason}")
-                told = fire.reason
+                reported = fire.reason
             time.sleep(LOOK_SECONDS)
             fire = client.ask("GET", f"{path}/fires/{fire.number}", FireState)
         return _follow_run(client, f"{path}/runs/{quote_name(fire.run)}", scenario, listen)
