@@ -58,6 +58,17 @@ def may_be_secret(name: str, value: object = None, section: str = "") -> bool:
     return bool(_NAMES.search(name) or in_url or keyed or _TOKENS.search(text) or _looks_random(text))
 
 
+def find_sections_of_secrets(lines: list[str]) -> set[int]:
+    """Return the numbers of the lines of a spec, from 1, that belong to a section that can hold secrets."""
+    section, found = "", set()
+    for number, line in enumerate(lines, start=1):
+        if key := re.match(r"""["']?(\w+)["']?:""", line):
+            section = key[1]
+        if section in _SECTIONS:
+            found.add(number)
+    return found
+
+
 def mask_tokens(text: str) -> str:
     """Return a text with tokens that have a known prefix masked."""
     return _TOKENS.sub(_write_stars, text)
