@@ -13,7 +13,9 @@ from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.yaml.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode
 
-_TYPOGRAPHIC_QUOTES = re.compile("[“„”‟«‘‚’‛‹].*[”“»’‘›]", re.DOTALL)
+_TYPOGRAPHIC_QUOTES = re.compile("[\u2018-\u201f\u2039\xab].*[\u2018-\u201f\u203a\xbb]", re.DOTALL)
+"""Single and double ones in the forms 6, 9 and 66, 99, and as pointed brackets."""
+
 _PROSE = frozenset({"description", "release_notes", "subject", "message"})
 """Keys of texts for people, which may be in any quotes."""
 
