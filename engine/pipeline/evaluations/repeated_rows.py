@@ -70,11 +70,12 @@ def _find_same_rows(evaluation: Evaluation, batch: drift.Profile, context: Build
     for candidate in reversed(history(evaluation.store, MAX_COMPARED, metrics=of_widest, where=others)):
         if _have_equal_columns(evaluation, candidate, [widest]):
             where = replace(others, called=[candidate.id])
-            families = [f"{statistic}.*" for statistic in _STATISTICS]
+            # values that have been filled in since, such as labels, make rows complete: they did not come again
+            filled = ["labelled_share", *(str(MetricName("missing_share", name)) for name in batch.columns)]
+            families = [f"{statistic}.*" for statistic in ("missing_share", *_STATISTICS)]
             (whole,) = history(evaluation.store, 1, metrics=["labelled_share", *families], where=where)
-            # rows whose labels have arrived are no rows that came again
-            labelled = evaluation.find_value("labelled_share") == whole.find_value("labelled_share")
-            if labelled and _have_equal_columns(evaluation, whole, list(numerical)):
+            same = all(evaluation.find_value(metric) == whole.find_value(metric) for metric in filled)
+            if same and _have_equal_columns(evaluation, whole, list(numerical)):
                 return whole
     return None
 
