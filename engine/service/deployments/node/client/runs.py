@@ -82,15 +82,15 @@ def run_on_node(
 
 def choose_exit_code(runs: Sequence[RunState], fail_on: str) -> ExitCode:
     """Return the exit code for ended runs, as for runs here; the node goes on sending messages, so none counts."""
-    if any(run.state == "ABORTED" or _find_cause(run) == "failure" for run in runs):
+    if any(run.state == "ABORTED" or _read_failure_cause(run) == "failure" for run in runs):
         return ExitCode.COULD_NOT_RUN
     severities = {event["severity"] for run in runs for event in run.events if event["kind"] == "check"}
-    found = "error" in severities or any(_find_cause(run) == "check" for run in runs)
+    found = "error" in severities or any(_read_failure_cause(run) == "check" for run in runs)
     counts = (found and fail_on != "never") or ("warning" in severities and fail_on == "warning")
     return ExitCode.CHECK_ERROR if counts else ExitCode.OK
 
 
-def _find_cause(run: RunState) -> str | None:
+def _read_failure_cause(run: RunState) -> str | None:
     """Return why steps of a run are FAILED; a node of an earlier version does not say it, so the steps must show it."""
     if run.cause or run.state != "FAILED":
         return run.cause
