@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.errors import Diagnostic, Position, Severity
 from engine.formatting.control_characters import escape_controls
-from engine.spec.secret_texts import NOT_SHOWN, find_sections_of_secrets, mask_lines, mask_tokens, may_be_secret
+from engine.spec.secret_texts import NOT_SHOWN, find_last_line, find_sections_of_secrets, mask_lines, mask_tokens, may_be_secret
 
 DiagnosticFormat = Literal["text", "json", "github"]
 TAB_WIDTH = 4
@@ -171,7 +171,10 @@ def read_shown_lines(file: str, findings: Iterable[Diagnostic]) -> list[str]:
         at = one.position
         line, start, end = lines[at.line - 1], at.column - 1, at.column - 1 + at.length
         if at.line in among_secrets and one.message.endswith(("found a list", "found a mapping")):
-            is_hidden, end = True, len(line)  # the position of a list is its beginning
+            # the position of a list is its beginning, and one in brackets may end in a later line
+            is_hidden, end = True, len(line)
+            for further in range(at.line, find_last_line(written, at.line - 1, start) + 1):
+                lines[further] = "*" * len(lines[further])
         if is_hidden or may_be_secret("", line[start:end]):
             lines[at.line - 1] = line[:start] + "*" * len(line[start:end]) + line[end:]
     return lines

@@ -69,6 +69,18 @@ def find_sections_of_secrets(lines: list[str]) -> set[int]:
     return found
 
 
+def find_last_line(lines: list[str], line: int, start: int) -> int:
+    """Return the index of the line in which the bracket at a place is closed; that line itself if there is none."""
+    depth, place = 0, start
+    for number in range(line, len(lines)):
+        rest = lines[number][place:]
+        depth += sum(map(rest.count, "[{")) - sum(map(rest.count, "]}"))
+        if depth <= 0:
+            return number
+        place = 0
+    return line
+
+
 def mask_tokens(text: str) -> str:
     """Return a text with tokens that have a known prefix masked."""
     return _TOKENS.sub(_write_stars, text)
