@@ -40,7 +40,8 @@ _TOKENS = re.compile(
 )
 """Tokens that are recognizable by their prefix: those of code hosts, chats, clouds, registries, and JWT."""
 _LOGIN = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
-_URL_BEGIN = re.compile(r"""["']?(?:[\w+.-]+:/*)?[\w.-]*(?::\d+(?![^/\s]*@))?(?![^/\s]*@)""")
+_URL_BEGIN = re.compile(r"""["']?(?:[\w+.-]+:/+)?(?:(?:[\w-]+\.)+[\w-]+(?::\d+)?(?![^/\s]*@))?""")
+"""The scheme of a URL, and a host with its port: of several parts, because the only part may be a token instead."""
 _KEY = re.compile(r"""(?P<quote>["']?)(?P<key>[\w][\w .-]*)(?P=quote)\s*:(?=\s|$)\s*""")
 
 _MOST_BITS = 3.0
