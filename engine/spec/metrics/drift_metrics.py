@@ -15,7 +15,7 @@ def define_batch_metrics() -> Iterable[MetricDefinition]:
     yield store(
         "repeated_data",
         "1 if the batch has exactly the same data as that of another `time`, for example because a feed has stopped, "
-        "else 0. Only in stores whose evaluations have a `time`.",
+        "or probably the same rows, else 0. Only in stores whose evaluations have a `time`.",
         worse="higher",
         neutral=0,
     )
