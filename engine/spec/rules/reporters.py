@@ -26,7 +26,7 @@ OwnedCheck = tuple[str, str, CheckOutcome]
 """The owner of a check, such as `dataset 'orders'`, the name of the check, and its outcome that fails a step."""
 
 Cause = OwnedCheck | None
-"""The check that makes a step FAILED; None if data that cannot be read do."""
+"""The check that makes a step FAILED; None if its data are missing or cannot be read."""
 
 
 def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
