@@ -29,7 +29,7 @@ class FileIdentity(NamedTuple):
         return cls(state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
     def is_settled(self, now_ns: int) -> bool:
-        """Tell whether any later change would show in the times.
+        """Return whether any later change would show in the times.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ def describe_mute(mute: Mute) -> str:
     return f"check {mute.check!r} is {CheckMute(mute.until, mute.by, mute.reason)}"
 
 
-def tell_mutes(target: str | None, context: StateContext) -> list[str]:
+def describe_mutes(target: str | None, context: StateContext) -> list[str]:
     """Return a sentence per mute in force, of the checks of one store or dataset or of all."""
     active = [mute for mute in context.store.mutes.list_active() if target in (None, mute.target)]
     return [f"{mute.target}: {describe_mute(mute)}" for mute in active]

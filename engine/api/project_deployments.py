@@ -110,7 +110,7 @@ class ProjectDeployments(OpenedProject):
             The update was refused: the bundle was rolled back there, or another update was faster.
         """
         return deploy_bundle(
-            self.spec, deployment, bundle, environ=self.environ, again=again, now=now, tell=self._tell_deployment
+            self.spec, deployment, bundle, environ=self.environ, again=again, now=now, report=self._report_deployment
         )
 
     def roll_back(self, deployment: str, *, now: bool = False) -> Update:
@@ -123,7 +123,9 @@ class ProjectDeployments(OpenedProject):
         EngineError
             There is no healthy revision to go back to, or another update was faster.
         """
-        return roll_back_deployment(self.spec, deployment, environ=self.environ, now=now, tell=self._tell_deployment)
+        return roll_back_deployment(
+            self.spec, deployment, environ=self.environ, now=now, report=self._report_deployment
+        )
 
     def pull(self, deployment: str, store: str | None = None, *, since: date | datetime | None = None) -> Pulled:
         """Pull the evaluations of a deployment that are not in this state yet; return a summary.
@@ -158,7 +160,7 @@ class ProjectDeployments(OpenedProject):
                 environ=self.environ,
                 of_store=store,
                 since=moment,
-                tell=self._tell_deployment,
+                report=self._report_deployment,
             )
 
     def deployments(self) -> "pl.DataFrame":
@@ -188,7 +190,7 @@ class ProjectDeployments(OpenedProject):
             return [describe_here(self.spec, self.environ, self.listeners)]
         return [describe_deployed(name, self.spec, self.environ, self.listeners) for name in names]
 
-    def _tell_deployment(self, text: str) -> None:
+    def _report_deployment(self, text: str) -> None:
         line = LogLine(at=utc_now(), level="info", scenario="", step="", text=text)
         for listen in self.listeners:
             listen(line)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from engine.api import tabulation, trigger_history
 from engine.api.evaluation_selection import choose_evaluation
 from engine.api.lookup import check_last, choose_run, find_target, require_store
-from engine.api.mutes import tell_mutes
+from engine.api.mutes import describe_mutes
 from engine.api.result_table import ResultTable
 from engine.api.run_logs import tabulate_log
 from engine.notifications import has_state
@@ -69,10 +69,10 @@ class ProjectTables:
             mutes = context.store.mutes
             return tabulation.tabulate_mutes(mutes.history(), mutes.list_active(), find_idle_mutes(context))
 
-    def tell_mutes(self, target: str | None = None) -> list[str]:
+    def describe_mutes(self, target: str | None = None) -> list[str]:
         """Return a sentence per mute in force, of the checks of one store or dataset or of all."""
         with self.open_state() as context:
-            return tell_mutes(target, context)
+            return describe_mutes(target, context)
 
     def pauses(self) -> ResultTable:
         """Return all pauses of scenarios, oldest first."""
@@ -81,20 +81,20 @@ class ProjectTables:
             idle = {name: trigger_history.explain_idle_pause(name, context) for name in pauses.list_scenarios()}
             return tabulation.tabulate_pauses(pauses.history(), pauses.list_active(), idle)
 
-    def tell_pauses(self) -> list[str]:
+    def describe_pauses(self) -> list[str]:
         """Return a sentence for each pause in force."""
         with self.open_state() as context:
-            return trigger_history.tell_pauses(context)
+            return trigger_history.describe_pauses(context)
 
     def list_triggers(self) -> list[TriggerView]:
         """Return the triggers of all scenarios, in the order of the spec."""
         with self.open_state() as context:
             return trigger_history.list_triggers(context)
 
-    def tell_triggers(self) -> list[str]:
+    def describe_late_triggers(self) -> list[str]:
         """Return sentences about triggers that engine serve does not evaluate in time; empty if all is well."""
         with self.open_state() as context:
-            return trigger_history.tell_evaluation(context)
+            return trigger_history.describe_late_evaluation(context)
 
     def fires(self, last: int | None = None) -> ResultTable:
         """Return the fires of triggers, oldest first; with `last`, only the newest."""

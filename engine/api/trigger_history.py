@@ -9,7 +9,7 @@ from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.pipeline.context import StateContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
-from engine.service.triggers.late_triggers import tell_late_triggers
+from engine.service.triggers.late_triggers import describe_late_triggers
 from engine.service.triggers.schedule import list_next_times
 from engine.spec.resources.triggers import AnyTrigger
 from engine.spec.variables.moment import find_end
@@ -56,7 +56,7 @@ def resume_scenario(scenario: str, context: StateContext) -> None:
         raise UsageError(f"{scenario!r} is not paused; {others}")
 
 
-def tell_pauses(context: StateContext) -> list[str]:
+def describe_pauses(context: StateContext) -> list[str]:
     """Return a sentence for each pause in force, with a remark if it has no effect."""
     return [
         f"{pause.scenario}: {describe_pause(pause)}{explain_idle_pause(pause.scenario, context)}"
@@ -83,9 +83,9 @@ def list_triggers(context: StateContext) -> list[TriggerView]:
     return describe_triggers(context.project, context.store, list_times)
 
 
-def tell_evaluation(context: StateContext) -> list[str]:
+def describe_late_evaluation(context: StateContext) -> list[str]:
     """Return sentences about triggers that engine serve does not evaluate in time; empty if all is well."""
-    return tell_late_triggers(context.project, context.store, context.clock())
+    return describe_late_triggers(context.project, context.store, context.clock())
 
 
 def list_fires(last: int | None, context: StateContext) -> list[FireView]:

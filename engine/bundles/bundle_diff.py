@@ -69,55 +69,55 @@ def _compare_texts(path: str, before: BundleArchive, after: BundleArchive) -> li
 
 
 def _compare_datasets(old: Manifest, new: Manifest) -> list[str]:
-    told = _compare_names("dataset", old.datasets, new.datasets)
+    lines = _compare_names("dataset", old.datasets, new.datasets)
     for name in sorted(old.datasets.keys() & new.datasets.keys()):
         was, now = old.datasets[name], new.datasets[name]
         if was.rows != now.rows:
-            told.append(f"{name}: {was.rows:,} rows -> {now.rows:,} rows")
+            lines.append(f"{name}: {was.rows:,} rows -> {now.rows:,} rows")
         elif was.fingerprint != now.fingerprint:
-            told.append(f"{name}: other rows, {now.rows:,} as before")
+            lines.append(f"{name}: other rows, {now.rows:,} as before")
         if was.columns != now.columns:
             more, less = (sorted(set(a) - set(b)) for a, b in ((now.columns, was.columns), (was.columns, now.columns)))
             words = [f"new columns {', '.join(more)}"] * bool(more) + [f"without {', '.join(less)}"] * bool(less)
-            told.append(f"{name}: {'; '.join(words) or 'the same columns in another order'}")
-    return told
+            lines.append(f"{name}: {'; '.join(words) or 'the same columns in another order'}")
+    return lines
 
 
 def _compare_models(old: Manifest, new: Manifest) -> list[str]:
-    told = _compare_names("model", old.models, new.models)
+    lines = _compare_names("model", old.models, new.models)
     for name in sorted(old.models.keys() & new.models.keys()):
         was, now = old.models[name], new.models[name]
         if was.identity != now.identity:
-            told.append(f"{name}: version {was.version} -> version {now.version}, which computes other scores")
+            lines.append(f"{name}: version {was.version} -> version {now.version}, which computes other scores")
         if was.algorithm != now.algorithm:
-            told.append(f"{name}: {was.algorithm} -> {now.algorithm}")
+            lines.append(f"{name}: {was.algorithm} -> {now.algorithm}")
         if was.held_out_rows != now.held_out_rows:
-            told.append(f"{name}: {was.held_out_rows:,} held-out rows -> {now.held_out_rows:,}")
-    return told
+            lines.append(f"{name}: {was.held_out_rows:,} held-out rows -> {now.held_out_rows:,}")
+    return lines
 
 
 def _compare_rest(old: Manifest, new: Manifest) -> list[str]:
-    told = []
+    lines = []
     if old.project != new.project:
-        told.append(f"project: {old.project} -> {new.project}")
+        lines.append(f"project: {old.project} -> {new.project}")
     if old.engine != new.engine:
-        told.append(f"engine: {old.engine or 'any'} -> {new.engine or 'any'}")
-    told += _compare_names("scenario", dict.fromkeys(old.scenarios), dict.fromkeys(new.scenarios))
-    told += _compare_names("secret", dict.fromkeys(old.secrets), dict.fromkeys(new.secrets))
+        lines.append(f"engine: {old.engine or 'any'} -> {new.engine or 'any'}")
+    lines += _compare_names("scenario", dict.fromkeys(old.scenarios), dict.fromkeys(new.scenarios))
+    lines += _compare_names("secret", dict.fromkeys(old.secrets), dict.fromkeys(new.secrets))
     for kind, were, are in (
         ("connection", old.needs.connections, new.needs.connections),
         ("channel", old.needs.channels, new.needs.channels),
     ):
-        told += _compare_names(kind, were, are)
-        told += [
+        lines += _compare_names(kind, were, are)
+        lines += [
             f"{kind} {name}: {were[name]} -> {are[name]}"
             for name in sorted(were.keys() & are.keys())
             if were[name] != are[name]
         ]
-    told += _compare_names("dataset outside", dict.fromkeys(old.needs.datasets), dict.fromkeys(new.needs.datasets))
+    lines += _compare_names("dataset outside", dict.fromkeys(old.needs.datasets), dict.fromkeys(new.needs.datasets))
     if old.release_notes != new.release_notes:
-        told.append("the release notes")
-    return told
+        lines.append("the release notes")
+    return lines
 
 
 def _compare_names(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:

@@ -35,10 +35,10 @@ class _Verb(TyperCommand):
         """Write the arguments and options; that an argument is a text, a path or a list of them is Python's to know."""
         for title, kind in (("Arguments", "argument"), ("Options", "option")):
             named = [one.get_help_record(ctx) for one in self.get_params(ctx) if one.param_type_name == kind]
-            told = [(re.sub(r" <(str|path|list\[\w+\])>$", "", record[0]), record[1]) for record in named if record]
-            if told:
+            lines = [(re.sub(r" <(str|path|list\[\w+\])>$", "", record[0]), record[1]) for record in named if record]
+            if lines:
                 with formatter.section(title):
-                    formatter.write_dl(told)
+                    formatter.write_dl(lines)
 
 
 class _Verbs(Mapping[str, Any]):

@@ -65,7 +65,7 @@ def keep_verdict(question: Question, judge: Callable[[], Verdict]) -> Verdict:
     """Return the verdict computed by `judge`, and store it if possible."""
     with collect_observations() as observations:
         verdict = judge()
-    if observations.complete and not _tells_values(verdict, observations, question):
+    if observations.complete and not _shows_values(verdict, observations, question):
         with suppress(OSError):
             _write_verdict(question, verdict, observations)
     return verdict
@@ -122,7 +122,7 @@ def _write_verdict(question: Question, verdict: Verdict, observations: Observati
         )
 
 
-def _tells_values(verdict: Verdict, observations: Observations, question: Question) -> bool:
+def _shows_values(verdict: Verdict, observations: Observations, question: Question) -> bool:
     """Return whether the texts of a verdict contain a value of a variable, which may be secret whatever its name."""
     values = [*question.variables.values()]
     values += [os.fsdecode(found) for (kind, _), found in observations.facts.items() if kind == "variable" and found]

@@ -17,7 +17,7 @@ class ObjectTree:
     ----------
     root
         The folder that stands for the prefix of the connection.
-    beside
+    siblings
         The folder of a missing file, and the names in it, for a hint.
     fetch
         Copies objects.
@@ -33,11 +33,11 @@ class ObjectTree:
         root: Path,
         objects: Iterable[StoredObject],
         fetch: Callable[[Sequence[StoredObject]], None] = lambda _: None,
-        beside: tuple[Path, Sequence[str]] | None = None,
+        siblings: tuple[Path, Sequence[str]] | None = None,
     ) -> None:
         self.objects = {root / one.path: one for one in objects}
-        self._fetch, self._beside = fetch, beside
-        self._folders = {root} | ({beside[0]} if beside and beside[1] else set())
+        self._fetch, self._siblings = fetch, siblings
+        self._folders = {root} | ({siblings[0]} if siblings and siblings[1] else set())
         for path in self.objects:
             for folder in path.parents:
                 if folder in self._folders:
@@ -65,7 +65,7 @@ class ObjectTree:
 
     def list_names(self, folder: Path) -> list[str]:
         """Return the names in a folder."""
-        return list(self._beside[1]) if self._beside else [one.name for one in self.objects if one.parent == folder]
+        return list(self._siblings[1]) if self._siblings else [one.name for one in self.objects if one.parent == folder]
 
     def read_size(self, path: Path) -> int:
         """Return the size of an object in bytes."""

@@ -45,7 +45,7 @@ class _Wait:
         """Pause the wait: nothing needs the awaited thing."""
         self._began = None
 
-    def go_on(self) -> bool:
+    def check_limit(self) -> bool:
         """Continue the wait; return whether it has exceeded its limit."""
         now = monotonic()
         if self._began is None:
@@ -82,7 +82,7 @@ def _watch_jobs(context: Any, most: int) -> None:
                 wait.end()
             elif not (jobs := list(tracker.getActiveJobsIds())):
                 wait.pause()
-            elif wait.go_on():
+            elif wait.check_limit():
                 for job in jobs:
                     scala.cancelJob(job, _NO_EXECUTOR.format(most))
             sleep(1)
@@ -103,7 +103,7 @@ def bound_waits_of_client(session: "SparkSession") -> None:
             return super().to_state()
 
         def can_retry(self, e: BaseException) -> bool:
-            return super().can_retry(e) and not server.go_on()
+            return super().can_retry(e) and not server.check_limit()
 
     def see_progress(stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
         if not done:
@@ -112,7 +112,7 @@ def bound_waits_of_client(session: "SparkSession") -> None:
             executors.end()
         elif done or all(stage.done for stage in stages or ()):
             executors.pause()
-        elif executors.go_on():
+        elif executors.check_limit():
             raise DatabaseError(_NO_EXECUTOR.format(LONGEST_WAIT), transient=True)
 
     session.client.set_retry_policies([BoundedPolicy(max_retries=None, max_backoff=5_000)])

@@ -293,6 +293,6 @@ def _find_missing_markers(values: list[str]) -> set[str]:
 
 
 def _uses_decimal_comma(values: list[str]) -> bool:
-    """Tell whether a column holds only numbers with a decimal comma, apart from missing values."""
+    """Return whether a column holds only numbers with a decimal comma, apart from missing values."""
     numbers = [value for value in values if value not in MISSING_MARKERS]
     return any("," in value for value in numbers) and all(_DECIMAL_COMMA_PATTERN.fullmatch(value) for value in numbers)

@@ -17,7 +17,7 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def has_proven_end(path: Path) -> bool | None:
-    """Tell whether a file was written to its end; None if files of its format cannot show it.
+    """Return whether a file was written to its end; None if files of its format cannot show it.
 
     Raises
     ------

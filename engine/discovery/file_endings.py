@@ -48,5 +48,5 @@ def find_compression(path: Path, declared: str | None = None) -> str | None:
 
 
 def is_unpacked_here(path: Path, declared: str | None = None) -> bool:
-    """Tell whether a file has a compression that polars does not read."""
+    """Return whether a file has a compression that polars does not read."""
     return find_compression(path, declared) in ("zip", "bz2")

@@ -18,10 +18,10 @@ class FileTree(Protocol):
     """Files in folders; each path begins with the path of the tree."""
 
     def is_file(self, path: Path) -> bool:
-        """Tell whether there is a file."""
+        """Return whether there is a file."""
 
     def is_folder(self, path: Path) -> bool:
-        """Tell whether there is a folder."""
+        """Return whether there is a folder."""
 
     def list_files(self, folder: Path) -> list[Path]:
         """Return the files below a folder at any depth, including broken links."""
@@ -54,11 +54,11 @@ class DiskTree:
     """The files of this machine."""
 
     def is_file(self, path: Path) -> bool:
-        """Tell whether there is a file."""
+        """Return whether there is a file."""
         return path.is_file()
 
     def is_folder(self, path: Path) -> bool:
-        """Tell whether there is a folder."""
+        """Return whether there is a folder."""
         return path.is_dir()
 
     def list_files(self, folder: Path) -> list[Path]:

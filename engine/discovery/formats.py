@@ -122,7 +122,7 @@ def recognize_signature(path: Path, head: bytes) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Tell whether the first bytes of a file may be text in UTF-8 or in a single-byte code page."""
+    """Return whether the first bytes of a file may be text in UTF-8 or in a single-byte code page."""
     return re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xfe]*", head) is not None
 
 

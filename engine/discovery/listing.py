@@ -161,7 +161,7 @@ def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path]
 
 
 def _is_mark(part: str, marks: tuple[str, ...]) -> bool:
-    """Tell whether a name below the folder marks data that must be ignored; `_year=2026` is a column."""
+    """Return whether a name below the folder marks data that must be ignored; `_year=2026` is a column."""
     return part.startswith(marks) and not (part.startswith("_") and "=" in part) if marks else False
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def names_file(path: Path, file: Path) -> bool:
-    """Tell whether a path, folder or pattern names a file, which need not exist; both are absolute.
+    """Return whether a path, folder or pattern names a file, which need not exist; both are absolute.
 
     It does not check whether the file would be left out, for example because its name starts with `_`.
     """
@@ -16,7 +16,7 @@ def names_file(path: Path, file: Path) -> bool:
 
 
 def match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    """Tell whether the parts of a path match those of a pattern; `**` stands for any number of folders."""
+    """Return whether the parts of a path match those of a pattern; `**` stands for any number of folders."""
     if not pattern:
         return not parts
     if pattern[0] == "**":

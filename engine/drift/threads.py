@@ -41,11 +41,11 @@ def parallel_map(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     results: dict[int, R] = {}
     positions = iter(range(len(waiting)))  # threads share it, and each position goes to one of them
 
-    def work_off() -> None:
+    def run_tasks() -> None:
         for i in positions:
             results[i] = work(waiting[i])
 
-    tasks = [_thread_pool().submit(work_off) for _ in range(min(len(waiting), THREADS))]
+    tasks = [_thread_pool().submit(run_tasks) for _ in range(min(len(waiting), THREADS))]
     problems = [problem for task in tasks if (problem := task.exception())]
     if problems:
         raise problems[0]

@@ -123,10 +123,10 @@ class ImportState:
                 found.append((id_, one))
         return found
 
-    def add_secret(self, wish: str) -> Template:
+    def add_secret(self, proposed: str) -> Template:
         """Declare an optional secret, read from an environment variable of the project; return the reference to it."""
         secrets = self.sections["secrets"]
-        name = make_identifier(wish.lower(), secrets)
+        name = make_identifier(proposed.lower(), secrets)
         variable = make_identifier(f"{self.names.project}_{name}".upper())
         part = Part("", {"env": variable, "optional": True})
         part.add_todo(f"set the environment variable {variable}: no value was read from the project")

@@ -79,7 +79,7 @@ def snapshot_side(
     sample_rows: int,
     seed: int,
     confidence: float,
-    knower: str = "the reference",
+    known_side: str = "the reference",
     against: Snapshot | None = None,
     scored_by: str | None = None,
     segments: SegmentRules | None = None,
@@ -101,7 +101,7 @@ def snapshot_side(
         a comparison without a model.
     sample_rows
         Maximum number of rows to keep for the drift model.
-    knower
+    known_side
         The name of the known side, for messages.
     confidence
         The confidence level of the intervals of the performance.
@@ -121,7 +121,7 @@ def snapshot_side(
         The table cannot be read, or has none of the columns.
     """
     with explain_read_errors(table), _add_dataset_name(table):
-        alignment = drift.align_columns(table.frame, known, knower=knower, side=f"dataset {table.name!r}")
+        alignment = drift.align_columns(table.frame, known, known_side=known_side, side=f"dataset {table.name!r}")
         if known and not alignment.roles:
             raise DataError(_explain_no_column(table, known, alignment))
         entity = [table.entity] if table.entity and table.entity not in alignment.roles else []
@@ -278,8 +278,8 @@ def prepare_scoring(
 def _align_for_model(model: FittedModel, table: Table, alignment: drift.Alignment) -> drift.Alignment:
     if not model.known:
         return alignment
-    knower = f"the training data of model {model.name!r}"
-    return drift.align_columns(table.frame, model.known, knower=knower, side=f"dataset {table.name!r}")
+    known_side = f"the training data of model {model.name!r}"
+    return drift.align_columns(table.frame, model.known, known_side=known_side, side=f"dataset {table.name!r}")
 
 
 def _describe_missing_column(name: str, table: Table, model: FittedModel) -> str:

@@ -145,7 +145,7 @@ def score_batch(
 
 
 def is_sent(model: FittedModel) -> bool:
-    """Tell whether executors can score rows with a model themselves."""
+    """Return whether executors can score rows with a model themselves."""
     return isinstance(model.predictor, EstimatorPredictor | TrainedPredictor)
 
 

@@ -16,7 +16,7 @@ from engine.store import EvaluationFilter
 SHOWN_CHANGES = 10
 """Most changes of one store that are listed."""
 
-_MOST_TELLING_FIRST = ("model", "reference", "spec", "code", "version", "variable", "data")
+_ORDER_OF_KINDS = ("model", "reference", "spec", "code", "version", "variable", "data")
 
 
 def summarize_changes(evaluations: Sequence[Evaluation], context: BuildContext) -> str:
@@ -43,7 +43,7 @@ def _summarize_store(evaluation: Evaluation, context: BuildContext) -> str:
     if earlier.engine_version != evaluation.engine_version:
         versions = f"version of engine {earlier.engine_version} → {evaluation.engine_version}"
         found.append(Change(kind="version", what="engine", says=versions))
-    found.sort(key=lambda change: _MOST_TELLING_FIRST.index(change.kind))
+    found.sort(key=lambda change: _ORDER_OF_KINDS.index(change.kind))
     only = "nothing but the data" if all(change.kind in ("data", "variable") for change in found) else ""
     since = f"{name}, changed since {earlier.name}: {only}".rstrip()
     lines = [_format_line(change) for change in found[:SHOWN_CHANGES]]

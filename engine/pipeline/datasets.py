@@ -134,9 +134,9 @@ def plan_dataset_read(
 
     def keep(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
         context.store.measurements.add(name, fingerprint, values, context.run, facts, now)
-        return tell(values)
+        return adjust_ages(values)
 
-    def tell(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
+    def adjust_ages(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
         return _take_ages_at_moment(values, now - context.project.as_of)
 
     if stored is not None and not force and not spec.metrics:
@@ -144,7 +144,7 @@ def plan_dataset_read(
         returned = find_past_window(checks) and context.store.measurements.find_first(name, table.fingerprint) is None
         reason = "they were measured before" if returned else "nothing has changed"
         reused = Action(kind="read", target=name, because="reused", reason=reason, notes=notes)
-        return Decision(reused, lambda: keep(stored) if returned else tell(stored), lambda: tell(stored))
+        return Decision(reused, lambda: keep(stored) if returned else adjust_ages(stored), lambda: adjust_ages(stored))
     if stored is None:
         earlier = context.store.measurements.list_facts(name, MAX_CANDIDATES)
         places = {"dataset": ("datasets", name)}

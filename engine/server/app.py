@@ -43,7 +43,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def build_app(
     control: ServerControl,
     tokens: TokenCheck,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     node: ServedNode | None = None,
     api: "NodeApi | None" = None,
     *,
@@ -56,7 +56,7 @@ def build_app(
     ----------
     tokens
         Finds the owner of a request's token.
-    tell
+    report
         Called with internal errors, which are not shown to the client.
     node
         The node of the server; None if the server is not a node.
@@ -128,7 +128,7 @@ def build_app(
             EngineError: answer(_explain_engine_error),
             TimeoutError: answer(_explain_lateness),
             HTTPException: answer(partial(_explain_unknown, api_routes)),
-            Exception: answer(partial(_explain_fault, tell)),
+            Exception: answer(partial(_explain_fault, report)),
         },
     )
     app.router.redirect_slashes = False
@@ -193,8 +193,8 @@ def _list_methods(request: Request) -> str:
     return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
-def _explain_fault(tell: Callable[[str], None], request: Request, problem: Exception) -> AnswerError:
+def _explain_fault(report: Callable[[str], None], request: Request, problem: Exception) -> AnswerError:
     """Return the answer for an internal error, and report the traceback to the operator."""
     where = "".join(traceback.format_exception(problem))
-    tell(f"answering {request.method} {request.url.path} failed, which is a fault of the engine:\n{where}")
+    report(f"answering {request.method} {request.url.path} failed, which is a fault of the engine:\n{where}")
     return AnswerError(500, "the server has met a fault of its own", "its output tells more")

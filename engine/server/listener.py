@@ -120,11 +120,11 @@ class Listener:
         control: ServerControl,
         options: ListenerOptions,
         given_token: str | None,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         node: ServedNode | None,
         api: "NodeApi | None",
     ) -> None:
-        self._control, self._options, self._tell, self._node, self._api = control, options, tell, node, api
+        self._control, self._options, self._report, self._node, self._api = control, options, report, node, api
         self._tls = self._certificate = options.load_certificate()
         if self._tls is not None:
             self._tls.sni_callback = self._give_certificate
@@ -132,7 +132,7 @@ class Listener:
         self._thread: Thread | None = None
         self._token_is_given = given_token is not None
         self.token = "" if node else given_token or make_token()
-        self.tokens: TokenCheck = NodeTokens(node.node.tokens, tell) if node else OneToken(self.token)
+        self.tokens: TokenCheck = NodeTokens(node.node.tokens, report) if node else OneToken(self.token)
         self.url = ""
 
     @property
@@ -203,7 +203,7 @@ class Listener:
             build_app(
                 self._control,
                 self.tokens,
-                self._tell,
+                self._report,
                 self._node,
                 self._api,
                 secure=self._tls is not None or self._options.behind_proxy,
@@ -238,10 +238,10 @@ class Listener:
         try:
             server.run(sockets=[bound])
         except (Exception, SystemExit) as problem:  # noqa: BLE001 - told, whatever it is
-            self._tell(f"the server answers no more requests of HTTP: {problem!r}")
+            self._report(f"the server answers no more requests of HTTP: {problem!r}")
         else:
             if not server.should_exit:
-                self._tell("the server answers no more requests of HTTP")
+                self._report("the server answers no more requests of HTTP")
         finally:
             bound.close()
 
@@ -250,7 +250,7 @@ def create_listener(
     control: ServerControl,
     options: ListenerOptions,
     environ: MutableMapping[str, str],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     node: ServedNode | None = None,
     api: "NodeApi | None" = None,
 ) -> Listener:
@@ -260,7 +260,7 @@ def create_listener(
     ----------
     environ
         The environment variables. ENGINE_SERVE_TOKEN is removed, because the runs of the server inherit them.
-    tell
+    report
         Called with errors during operation, as text for people.
     node
         The node of the server; None if the server is not a node.
@@ -284,7 +284,7 @@ def create_listener(
     if node is not None and token is not None:
         help_ = f"unset it, and make tokens by engine node token create {node.spec.path} NAME --role ROLE"
         raise UsageError(f"{TOKEN_VARIABLE} is set, but a node has tokens of its own: {help_}")
-    return Listener(control, options, token, tell, node, api)
+    return Listener(control, options, token, report, node, api)
 
 
 def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:

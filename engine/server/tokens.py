@@ -71,7 +71,7 @@ class NodeTokens:
 
     Parameters
     ----------
-    tell
+    report
         Called when they cannot be looked up, and once for each that has ended and is still used, as text for those who
         run the node.
     """
@@ -83,10 +83,10 @@ class NodeTokens:
     names_help = "url in node.yaml adds its own"
     in_url = False
 
-    def __init__(self, tokens: Tokens, tell: Callable[[str], None]) -> None:
-        self._tokens, self._tell = tokens, tell
+    def __init__(self, tokens: Tokens, report: Callable[[str], None]) -> None:
+        self._tokens, self._report = tokens, report
         self._problem = ""
-        self._told_ended: set[str] = set()
+        self._reported_ended: set[str] = set()
 
     def identify(self, token: str) -> Caller:
         """Return whose a token is, and record that it was used."""
@@ -98,9 +98,9 @@ class NodeTokens:
         if row is None:
             raise RefusedTokenError
         if end := row.explain_end(self._tokens.now()):
-            if row.id not in self._told_ended:
-                self._told_ended.add(row.id)
-                self._tell(f"tokens: the token {row.id} of {row.name!r} {end}, and is still used")
+            if row.id not in self._reported_ended:
+                self._reported_ended.add(row.id)
+                self._report(f"tokens: the token {row.id} of {row.name!r} {end}, and is still used")
             raise RefusedTokenError
         try:
             self._tokens.note_use(row)
@@ -112,7 +112,7 @@ class NodeTokens:
 
     def _note_problem(self, text: str) -> None:
         if text != self._problem:
-            self._tell(f"tokens: {text}")
+            self._report(f"tokens: {text}")
         self._problem = text
 
 

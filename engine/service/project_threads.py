@@ -29,9 +29,9 @@ class ProjectThreads:
 
     Parameters
     ----------
-    find_trouble
+    find_problem
         Returns why the server is not healthy; empty if it is.
-    tell
+    report
         Called from any thread with the kind of an event, a text, and facts.
     """
 
@@ -41,14 +41,14 @@ class ProjectThreads:
         project: ProjectSpec,
         environ: Mapping[str, str],
         heartbeat: HeartbeatOptions | None,
-        find_trouble: Callable[[], str],
-        tell: Callable[..., None],
+        find_problem: Callable[[], str],
+        report: Callable[..., None],
     ) -> None:
         self._store, self._environ, self._options = store, environ, heartbeat
-        self._find_trouble, self._tell = find_trouble, tell
+        self._find_problem, self._report = find_problem, report
         now = store.database.now
-        self.deliveries = DeliveryLoop(store.location, project, environ, tell=self._tell_delivery, clock=now)
-        self._maintenance = StateMaintenance(store.location, project, self._tell_maintenance, now)
+        self.deliveries = DeliveryLoop(store.location, project, environ, report=self._report_delivery, clock=now)
+        self._maintenance = StateMaintenance(store.location, project, self._report_maintenance, now)
         self._heartbeat: Heartbeat | None = None
         self._project = project
 
@@ -69,8 +69,8 @@ class ProjectThreads:
             options.channel,
             options.every,
             self._environ,
-            find_trouble=self._find_trouble,
-            tell=self._tell_delivery,
+            find_problem=self._find_problem,
+            report=self._report_delivery,
             clock=self._store.database.now,
         )
         self._heartbeat.start()
@@ -96,11 +96,11 @@ class ProjectThreads:
         self._maintenance.stop(min(SHORT_SECONDS, seconds))
         self.deliveries.stop(max(0.0, until - time.monotonic()))
 
-    def _tell_delivery(self, event: DeliveryEvent) -> None:
+    def _report_delivery(self, event: DeliveryEvent) -> None:
         run = f" for run {shorten_id(event.run)}" if event.run else ""
         what = f"{event.reporter} to {event.channel}{run}" if event.reporter else f"channel {event.channel}"
         facts = {"channel": event.channel, "state": str(event.state), "message": event.message, "run": event.run}
-        self._tell("delivery", f"{what}: {event.state}{f': {event.text}' if event.text else ''}", **facts)
+        self._report("delivery", f"{what}: {event.state}{f': {event.text}' if event.text else ''}", **facts)
 
-    def _tell_maintenance(self, level: str, text: str) -> None:
-        self._tell({"info": "maintenance", "warning": "problem"}.get(level, level), text)
+    def _report_maintenance(self, level: str, text: str) -> None:
+        self._report({"info": "maintenance", "warning": "problem"}.get(level, level), text)

@@ -36,7 +36,7 @@ class ProjectTriggers:
     def __init__(self, store: Store, project: ProjectSpec, now: datetime) -> None:
         self._store = store
         self._states: dict[str, dict[str, TriggerState]] = defaultdict(dict)
-        self._told_errors: set[tuple[str, str]] = set()
+        self._reported_errors: set[tuple[str, str]] = set()
         self.note(store.fires.list_states())
         self._due: list[tuple[datetime, str]] = []
         self.replace_project(project, now)
@@ -54,7 +54,7 @@ class ProjectTriggers:
         states = reconcile_states(project, self.states, now, newest_end=newest)
         self._store.fires.advance(states)
         self.note(states)
-        self._told_errors -= {(state.scenario, state.trigger) for state in states}
+        self._reported_errors -= {(state.scenario, state.trigger) for state in states}
         self._followers = [
             (name, trigger)
             for name, scenario in project.scenarios.items()
@@ -79,15 +79,15 @@ class ProjectTriggers:
         for state in states:
             self._states[state.scenario][state.trigger] = state
 
-    def tell_errors(self) -> Iterator[tuple[TriggerState, str]]:
+    def list_new_errors(self) -> Iterator[tuple[TriggerState, str]]:
         """Yield a text for each trigger that cannot be evaluated any more, or can be again, since the last call."""
         for state in self.states:
             key = (state.scenario, state.trigger)
-            if state.error and key not in self._told_errors:
-                self._told_errors.add(key)
+            if state.error and key not in self._reported_errors:
+                self._reported_errors.add(key)
                 yield state, f"cannot be evaluated: {state.error}"
-            elif not state.error and key in self._told_errors:
-                self._told_errors.remove(key)
+            elif not state.error and key in self._reported_errors:
+                self._reported_errors.remove(key)
                 yield state, "can be evaluated again"
 
     def _find_next(self, scenario: str) -> datetime | None:

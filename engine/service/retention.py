@@ -26,7 +26,7 @@ MEASURE_EVERY = timedelta(days=1)
 LOOK_SECONDS = 5.0
 """Seconds between the thread's checks for due work."""
 
-Tell = Callable[[Literal["info", "warning", "recovered"], str], None]
+ReportMaintenance = Callable[[Literal["info", "warning", "recovered"], str], None]
 
 
 class StateMaintenance:
@@ -38,7 +38,7 @@ class StateMaintenance:
         The location of the state.
     project
         The project, whose retention is applied.
-    tell
+    report
         Called from the thread with a report of what was done or failed.
     clock
         Returns datetimes with a time zone.
@@ -48,12 +48,12 @@ class StateMaintenance:
         self,
         place: Path | StateLocation,
         project: ProjectSpec,
-        tell: Tell,
+        report: ReportMaintenance,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._place = place
         self._project = project
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._busy = False
         self._stopped = threading.Event()
@@ -114,25 +114,25 @@ class StateMaintenance:
         else:
             if failure in self._failing:
                 self._failing.remove(failure)
-                self._tell("recovered", f"this problem is over: {failure}")
+                self._report("recovered", f"this problem is over: {failure}")
 
     def _note_failure(self, failure: str, reason: str) -> None:
         self._failing.add(failure)
-        self._tell("warning", f"{failure}: {reason}")
+        self._report("warning", f"{failure}: {reason}")
 
     def _prune(self, store: Store, now: datetime) -> None:
         if self._project.resources.retention is None:
             return
-        pruned = prune_state(store, self._project, now, goes_on=lambda: not self._stopped.is_set())
+        pruned = prune_state(store, self._project, now, may_continue=lambda: not self._stopped.is_set())
         if not pruned.is_empty:
-            self._tell("info", f"retention has removed {describe_pruned(pruned)}")
+            self._report("info", f"retention has removed {describe_pruned(pruned)}")
         for name in pruned.busy:
-            self._tell("info", f"retention has left evaluation store {name} as it is: a run is writing to it")
+            self._report("info", f"retention has left evaluation store {name} as it is: a run is writing to it")
 
     def _measure(self, store: Store) -> None:
         size = describe_size(store)
         if size.is_large:
-            self._tell("warning", f"{warn_of_size(size)}")
+            self._report("warning", f"{warn_of_size(size)}")
 
 
 def describe_pruned(pruned: Pruned) -> str:

@@ -70,8 +70,8 @@ class ProjectScheduler:
         self.store_problem = ""
         self._listener, self._probes = listener, probes
         self._clock, self._monotonic, self._checkpoint = clock, monotonic, checkpoint
-        self._state = LedState(clock, lambda store, project: make_threads(store, project, self._tell))
-        self._open = OpenFires(self._get_store, self._tell, clock, checkpoint)
+        self._state = LedState(clock, lambda store, project: make_threads(store, project, self._report))
+        self._open = OpenFires(self._get_store, self._report, clock, checkpoint)
         self.runs = FireRuns(
             spec,
             processes,
@@ -79,7 +79,7 @@ class ProjectScheduler:
             self._state,
             probes,
             get_store=self._get_store,
-            tell=self._tell,
+            report=self._report,
             clock=clock,
             monotonic=monotonic,
             release=release,
@@ -87,7 +87,7 @@ class ProjectScheduler:
         )
         self._pauses: Sequence[Pause] = ()
         self._next_look = 0.0
-        self._told_standby = False
+        self._reported_standby = False
         self._spec_is_new = False
 
     # --- leading
@@ -100,7 +100,7 @@ class ProjectScheduler:
     @property
     def is_standby(self) -> bool:
         """Whether another server runs the project, as of the last look."""
-        return self._told_standby and not self.is_leader
+        return self._reported_standby and not self.is_leader
 
     @property
     def store(self) -> Store | None:
@@ -139,18 +139,18 @@ class ProjectScheduler:
         if self._state.is_elsewhere(project):
             self.close(0.0)
         if not self._state.try_take(project):
-            if not self._told_standby:
-                self._told_standby = True
-                self._tell("standby", "another server runs it: this one takes over when that ends")
+            if not self._reported_standby:
+                self._reported_standby = True
+                self._report("standby", "another server runs it: this one takes over when that ends")
             return
         if not has_current_tables(project):
-            self.runs.tell_dead()
+            self.runs.report_dead_runs()
             return
         self._state.open(project)
-        self._told_standby = False
+        self._reported_standby = False
         self._open.known = False
-        self._tell_triggers("served", f"served from {self.spec.path}")
-        self._tell_errors_of_triggers()
+        self._report_triggers("served", f"served from {self.spec.path}")
+        self._report_trigger_errors()
 
     def close(self, seconds: float) -> None:
         """Deliver due messages for at most `seconds`, close the state, and let another server run the project."""
@@ -177,13 +177,13 @@ class ProjectScheduler:
             self.note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
             if self.store_problem and was_leader:  # a new leader reports its beginning in any case
-                self._tell("recovered", "this problem is over, it goes on")
+                self._report("recovered", "this problem is over, it goes on")
             self.store_problem = ""
 
     def note_problem(self, text: str, details: str = "") -> None:
         """Report a problem of the state once; the first tick without a problem reports that it is over."""
         if text != self.store_problem:
-            self._tell("problem", f"{text}:\n{details}" if details else text)
+            self._report("problem", f"{text}:\n{details}" if details else text)
         self.store_problem = text
         self._open.known = False
 
@@ -231,22 +231,22 @@ class ProjectScheduler:
         self._checkpoint("after insert")
         triggers.note(states)
         triggers.settle_due(now)
-        self._tell_errors_of_triggers()
+        self._report_trigger_errors()
         for fire in inserted:
             self._open.add(fire)
 
     # --- reports
-    def _tell_triggers(self, kind: str, text: str) -> None:
+    def _report_triggers(self, kind: str, text: str) -> None:
         """Report how many triggers are active, and when the first of them is due."""
         found, nearest = self._get_triggers().describe_next(self._clock())
-        self._tell(kind, f"{text}: {found}", next=nearest)
+        self._report(kind, f"{text}: {found}", next=nearest)
 
-    def _tell_errors_of_triggers(self) -> None:
-        for state, text in self._get_triggers().tell_errors():
-            self._tell("trigger", f"trigger {state.trigger!r} of {state.scenario!r} {text}", scenario=state.scenario)
+    def _report_trigger_errors(self) -> None:
+        for state, text in self._get_triggers().list_new_errors():
+            self._report("trigger", f"trigger {state.trigger!r} of {state.scenario!r} {text}", scenario=state.scenario)
 
-    def _tell(self, kind: str, text: str, **facts: object) -> None:
-        self._listener.tell(kind, f"{self.name}: {text}", project=self.name, **facts)
+    def _report(self, kind: str, text: str, **facts: object) -> None:
+        self._listener.report(kind, f"{self.name}: {text}", project=self.name, **facts)
 
     # --- requests
     def list_next_times(self, count: int) -> list[NextTimes]:
@@ -282,7 +282,7 @@ class ProjectScheduler:
             before = self._state.project
             self._state.replace_project(project)
             if before is None or project.digest != before.digest:
-                self._tell_triggers("spec", f"goes by {self.spec.path} as it is now")
+                self._report_triggers("spec", f"goes by {self.spec.path} as it is now")
         self._spec_is_new = False
         return True
 

@@ -11,7 +11,7 @@ from engine.spec import ProjectSpec
 class ServeListener(Protocol):
     """Reports the events of a server. Its methods may be called from any thread."""
 
-    def tell(self, kind: str, text: str, **facts: object) -> None:
+    def report(self, kind: str, text: str, **facts: object) -> None:
         """Report an event: `kind` and `facts` are for programs, `text` for people."""
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:

@@ -53,7 +53,7 @@ class ServedNode:
             self.node.close()
             raise UsageError(f"another server is the node of {folder}: end that one first, or choose another `folder:`")
         mark_node(folder, path)
-        self._tell_findings()
+        self._report_findings()
 
     def close(self) -> None:
         """Close the database, and let another server use the node."""
@@ -70,18 +70,18 @@ class ServedNode:
             self._listener.show_findings(wrong.diagnostics)
             how = "correct it; then SIGHUP or POST /reload lets it be read again"
             text = f"{path} is invalid: what it said when it was last valid stays in force; {how}"
-            self._listener.tell("invalid node", text, node=str(path))
+            self._listener.report("invalid node", text, node=str(path))
             return
         was_invalid, self.problems = bool(self.problems), ()
         troubles = [trouble for follow in self.followers if (trouble := follow(self.spec))]
         valid = " and is valid again" if was_invalid else ""
-        self._listener.tell("node", f"{path} was read again{valid}", node=str(path))
-        self._tell_findings()
+        self._listener.report("node", f"{path} was read again{valid}", node=str(path))
+        self._report_findings()
         if waiting := self._list_waiting_keys():
             text = f"{path}: {', '.join(waiting)} is another now, which counts from the next start of this server"
-            self._listener.tell("warning", text)
+            self._listener.report("warning", text)
         for trouble in troubles:
-            self._listener.tell("problem", trouble)
+            self._listener.report("problem", trouble)
 
     def _list_waiting_keys(self) -> list[str]:
         """Return the changed keys that take effect only at the next start of the server."""
@@ -89,12 +89,12 @@ class ServedNode:
         found = [key for key in FROM_THE_START if getattr(now, key) != getattr(then, key)]
         return found + (["tls"] if (now.tls is None) != (then.tls is None) else [])
 
-    def _tell_findings(self) -> None:
+    def _report_findings(self) -> None:
         """Report warnings about the file, and missing sources of secrets, which would otherwise fail only in a run."""
         if self.spec.warnings:
             self._listener.show_findings(self.spec.warnings)
         for absent in find_absent_sources(self.spec, self._environ):
-            self._listener.tell("warning", f"{self.spec.path}: {absent}")
+            self._listener.report("warning", f"{self.spec.path}: {absent}")
 
 
 def find_absent_sources(spec: NodeSpec, environ: Mapping[str, str]) -> list[str]:

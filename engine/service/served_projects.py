@@ -54,7 +54,7 @@ class ServedProjects:
         self.served: list[ProjectScheduler] = []
         self.mismatch_finders: Sequence[Callable[[ProjectSpec], str]] = ()
         self._not_served: list[ServedProject] = []
-        self._told_mismatches: set[str] = set()
+        self._reported_mismatches: set[str] = set()
 
     # --- reading the specs
 
@@ -77,7 +77,9 @@ class ServedProjects:
         for project in [one for one in self.all if one.spec.is_removed]:
             project.close(CLOSE_SECONDS)
             self.all.remove(project)
-            self._listener.tell("gone", f"{project.name} was deleted, and is not served any more", project=project.name)
+            self._listener.report(
+                "gone", f"{project.name} was deleted, and is not served any more", project=project.name
+            )
 
     def _list_distinct(self) -> list[ProjectScheduler]:
         """Return the projects with unique names; of projects with the same name, only the first is served."""
@@ -95,7 +97,7 @@ class ServedProjects:
                     ServedProject(project.key, project.spec.path, None, None, leader=False, spec_problems=(text,))
                 )
                 if text not in known:
-                    self._listener.tell("problem", text)
+                    self._listener.report("problem", text)
         self._not_served = others
         return list(found.values())
 
@@ -105,13 +107,13 @@ class ServedProjects:
         try:
             self.read()
         except EngineError as problem:
-            self._listener.tell("problem", str(problem))
+            self._listener.report("problem", str(problem))
             return
-        self.tell_mismatches()
+        self.report_mismatches()
         if self._list_readings() == before:
             invalid = [str(project.spec.path) for project in self.all if project.spec.problems]
             still = f"; still invalid: {', '.join(invalid)}" if invalid else ""
-            self._listener.tell("unchanged", f"the specs were read again: nothing has changed{still}")
+            self._listener.report("unchanged", f"the specs were read again: nothing has changed{still}")
 
     def _list_readings(self) -> list[tuple[str, str, tuple[str, ...]]]:
         """Return path, digest and problems of each spec at its last reading."""
@@ -142,14 +144,14 @@ class ServedProjects:
             hint = suggest_name(name, [known for one in projects for known in one.channels])
             raise UsageError(f"--heartbeat-channel: no spec has a channel {name!r}{hint}")
 
-    def tell_mismatches(self) -> None:
+    def report_mismatches(self) -> None:
         """Report once each mismatch between a spec and a companion of the server."""
         specs = [one.spec.project for one in self.served if one.spec.project]
         found = [(spec.name, find(spec)) for spec in specs for find in self.mismatch_finders]
         for text in [f"{name}: {mismatch}" for name, mismatch in found if mismatch]:
-            if text not in self._told_mismatches:
-                self._told_mismatches.add(text)
-                self._listener.tell("warning", text)
+            if text not in self._reported_mismatches:
+                self._reported_mismatches.add(text)
+                self._listener.report("warning", text)
 
     # --- finding one
 

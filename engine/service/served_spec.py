@@ -52,7 +52,7 @@ class ServedSpec:
         self.findings: tuple[Diagnostic, ...] = ()
         self._listener = listener
         self._files = FileSet(time.monotonic)
-        self._told: tuple[str, ...] = ()
+        self._reported: tuple[str, ...] = ()
         self._sources: list[WatchedSource] = []
         self._revision: tuple[str, FileIdentity | None] = ("", None)
 
@@ -69,7 +69,7 @@ class ServedSpec:
         except SpecError as wrong:
             self.findings = wrong.diagnostics
             self.problems = tuple(str(SpecError((one,))) for one in wrong.diagnostics if one.severity is Severity.ERROR)
-            if self.problems != self._told:
+            if self.problems != self._reported:
                 self._listener.show_findings(wrong.diagnostics)
         except EngineError as wrong:
             reason = str(wrong)
@@ -79,12 +79,12 @@ class ServedSpec:
             self.problems, self.findings = (), project.warnings
             if self._node_file != node_file:
                 self._revision = self._revision[0], self._identify_revision()[1]
-        if self.problems and self.problems != self._told:
+        if self.problems and self.problems != self._reported:
             text = f"{reason}. {self._explain_invalid()}" if reason else self._explain_invalid()
-            self._listener.tell("invalid spec", text, spec=str(self.path))
-        elif self._told and not self.problems:
-            self._listener.tell("valid spec", f"{self.path} is valid again", spec=str(self.path))
-        self._told = self.problems
+            self._listener.report("invalid spec", text, spec=str(self.path))
+        elif self._reported and not self.problems:
+            self._listener.report("valid spec", f"{self.path} is valid again", spec=str(self.path))
+        self._reported = self.problems
         self._sources = [WatchedSource("spec", path) for path in list_spec_files(self.path)]
         self._files.look(self._sources, lambda _: False)
         return self.project is not None and (before is None or self.project.digest != before.digest)

@@ -160,14 +160,14 @@ class Server:
                 companion.start()
                 stack.callback(companion.stop)
             self._projects.mismatch_finders = [companion.find_mismatch for companion in companions]
-            self._tell_served()
-            self._projects.tell_mismatches()
+            self._report_served()
+            self._projects.report_mismatches()
             while not self._asked_to_end and not self._find_other_release():
                 self._tick()
                 self._calls.wait(self._find_pause())
             other_release = "" if self._asked_to_end else self._find_other_release()
             self._end()
-        self._listener.tell("ended", "ended")
+        self._listener.report("ended", "ended")
         return other_release
 
     def _find_other_release(self) -> str:
@@ -208,16 +208,16 @@ class Server:
             probes=DataProbes(self._environ, fill_values, self._probe_threads, self._monotonic),
         )
 
-    def _make_threads(self, store: Store, project: ProjectSpec, tell: Callable[..., None]) -> ProjectThreads:
-        return ProjectThreads(store, project, self._environ, self._options.heartbeat, self._find_trouble, tell)
+    def _make_threads(self, store: Store, project: ProjectSpec, report: Callable[..., None]) -> ProjectThreads:
+        return ProjectThreads(store, project, self._environ, self._options.heartbeat, self._find_problem, report)
 
-    def _find_trouble(self) -> str:
+    def _find_problem(self) -> str:
         age = self.measure_tick_age()
         return f"the scheduler has not looked at anything for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
 
-    def _tell_served(self) -> None:
+    def _report_served(self) -> None:
         count = len(self._projects.served)
-        self._listener.tell(
+        self._listener.report(
             "started",
             f"serves {count} {'project' if count == 1 else 'projects'}, at most {self._options.at_once} "
             f"{'run' if self._options.at_once == 1 else 'runs'} at a time; Ctrl-C ends it",
@@ -252,7 +252,7 @@ class Server:
         before, self._clocks = self._clocks, read_clocks()
         jump = find_jump(before, self._clocks)
         if jump is not None:
-            self._listener.tell("clock", jump.describe())
+            self._listener.report("clock", jump.describe())
             for project in self._projects.all:
                 project.take_spec()
 
@@ -293,7 +293,7 @@ class Server:
         self._runs.ready.end()
         asked = self._asked_to_end
         grace = f": runs may take {self._options.drain:g} s; a second signal kills them" if self._runs.active else ""
-        self._listener.tell("draining", f"ending{grace}")
+        self._listener.report("draining", f"ending{grace}")
         self._tick_until(lambda: self._asked_to_end > asked, self._options.drain)
         if self._asked_to_end == asked and self._runs.active:
             self._abort_runs()

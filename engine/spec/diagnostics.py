@@ -65,11 +65,11 @@ def render_diagnostics(
     form: DiagnosticFormat = "text",
     *,
     colour: bool = False,
-    beside: Iterable[Diagnostic] = (),
+    others: Iterable[Diagnostic] = (),
 ) -> str:
     """Return the diagnostics as text for a terminal, as one JSON array, or as GitHub workflow commands.
 
-    `beside` are other findings of the same spec; secrets at their positions are masked too.
+    `others` are other findings of the same spec; secrets at their positions are masked too.
     """
     if form == "json":
         return json.dumps([_diagnostic_to_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
@@ -77,7 +77,7 @@ def render_diagnostics(
         return "\n".join(_format_github_command(d) for d in diagnostics)
     found = list(diagnostics)
     files = {at.file for one in found for at in (one.position, one.also) if at}
-    known = [*found, *beside]
+    known = [*found, *others]
     lines = {file: read_shown_lines(file, known) for file in files}
     return "\n".join(_format_text(d, lines, colour) for d in found)
 

@@ -195,7 +195,7 @@ class Runs:
 
         A run checks for the request before each step. Runs on another host do not see it.
         """
-        alive = [one for one in self.list_descendants(id) if self._database.has_live_locks and self._goes_on(one)]
+        alive = [one for one in self.list_descendants(id) if self._database.has_live_locks and self._is_running(one)]
         for run in alive:
             with translate_errors(self._database.folder), replace_file(self.folder_of(run) / ABORT_FILE) as part:
                 part.write_text(by, encoding="utf-8")
@@ -208,7 +208,7 @@ class Runs:
         except FileNotFoundError:
             return None
 
-    def _goes_on(self, run: str) -> bool:
+    def _is_running(self, run: str) -> bool:
         return self.find_outcome(run) is None and self.is_alive(run)
 
     def count(self) -> int:

@@ -19,7 +19,7 @@ from engine.bundles.signatures import sign_bundle
 from engine.errors import EngineError
 from engine.pipeline.log import LogLine
 from engine.scenarios.session import run_scenarios
-from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.order import UpdateContext, UpdateOrder
 from engine.service.deployments.updates.updater import Updater
 from engine.spec import load
 from engine.store.node import Node, OperationRow
@@ -122,8 +122,8 @@ def deploy(
     told: list[str] = []
     with Node.open(folder) as node, node.lock(name):
         row = node.ensure_deployment(name, "p")
-        around = Surroundings(environ=os.environ, tell=told.append, node_file=node_file)
-        updater = Updater(node, row, around)
+        context = UpdateContext(environ=os.environ, report=told.append, node_file=node_file)
+        updater = Updater(node, row, context)
         operation = updater.update(order)
         said = [one.log + one.problem for one in operation.steps]
         return Deployed(operation, updater.places.folder, [*told, *said, operation.reason])

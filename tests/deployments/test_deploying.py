@@ -121,7 +121,7 @@ def test_one_of_two_deployers_at_once_is_refused_and_learns_who_the_other_is(tmp
 SECOND_DEPLOYER = """
 import os, sys, time
 from pathlib import Path
-from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.order import UpdateContext, UpdateOrder
 from engine.service.deployments.updates.updater import Updater
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node
@@ -134,7 +134,7 @@ with Node.open(folder) as node:
         order = UpdateOrder(deployment="production", project="tiny", bundle=row.bundle, bundle_name="v3",
                             settings=row.settings, archive=None, expected=1, by="ada", now=True)
         try:
-            Updater(node, node.find_deployment("production"), Surroundings(environ=os.environ)).update(order)
+            Updater(node, node.find_deployment("production"), UpdateContext(environ=os.environ)).update(order)
         except Exception as error:
             print(error)
 """
@@ -286,7 +286,7 @@ def test_an_update_tells_that_it_has_migrated_the_state_and_where_the_copy_is(tm
     (state / "locks").mkdir(parents=True)
     prepare_schema(SqliteDatabase(state), target="0009")
     told: list[str] = []
-    done = deploy_bundle(project.spec, "production", "v3", environ=os.environ, now=True, tell=told.append)
+    done = deploy_bundle(project.spec, "production", "v3", environ=os.environ, now=True, report=told.append)
     assert done.state is OperationState.HEALTHY
     copy = state / "state.db.0009"
     assert copy.is_file()

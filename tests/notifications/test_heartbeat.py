@@ -35,7 +35,7 @@ def declare(folder: Path, channel: str) -> ProjectSpec:
 def test_a_heartbeat_comes_at_regular_times_until_the_server_stops(tmp_path, store, webhook):
     project = declare(tmp_path, f"{{kind: webhook, url: 'http://127.0.0.1:{webhook.port}/ping'}}")
     events: list[DeliveryEvent] = []
-    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: "", tell=events.append)
+    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_problem=lambda: "", report=events.append)
     heartbeat.start()
     wait_for(lambda: len(webhook.posts) >= 3, "the heartbeats")
     heartbeat.stop(5)
@@ -66,7 +66,7 @@ def test_there_is_no_heartbeat_while_the_scheduler_does_not_tick_and_it_comes_ba
     project = declare(tmp_path, f"{{kind: webhook, url: 'http://127.0.0.1:{webhook.port}/ping'}}")
     events: list[DeliveryEvent] = []
     trouble = ["the scheduler has not ticked for 31 s"]
-    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: trouble[-1], tell=events.append)
+    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_problem=lambda: trouble[-1], report=events.append)
     heartbeat.start()
     wait_for(lambda: len(events) >= 3, "the events")
     assert webhook.posts == []
@@ -79,7 +79,7 @@ def test_there_is_no_heartbeat_while_the_scheduler_does_not_tick_and_it_comes_ba
 def test_a_heartbeat_that_cannot_be_sent_is_reported_and_not_queued(tmp_path, store):
     project = declare(tmp_path, "{kind: webhook, url: 'http://127.0.0.1:1/ping'}")
     events: list[DeliveryEvent] = []
-    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: "", tell=events.append)
+    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_problem=lambda: "", report=events.append)
     heartbeat.start()
     wait_for(lambda: len(events) >= 2, "the events")
     heartbeat.stop(5)
@@ -92,7 +92,7 @@ def test_a_mail_heartbeat_goes_to_the_address_of_its_channel(tmp_path, store, se
     inbox = servers.start()
     url = f"smtp://127.0.0.1:{inbox.port}?tls=none"
     project = declare(tmp_path, f"{{kind: mail, url: '{url}', from: ops@example.com}}")
-    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: "", tell=lambda _: None)
+    heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_problem=lambda: "", report=lambda _: None)
     heartbeat.start()
     wait_for(lambda: inbox.mails, "the mail")
     heartbeat.stop(5)
@@ -112,7 +112,7 @@ with Store.open(folder / "state") as store:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     said = []
     heartbeat = Heartbeat(store, load(folder / "p.yaml", environ={}), "alive", timedelta(seconds=60), {},
-                          find_trouble=lambda: "", tell=said.append)
+                          find_problem=lambda: "", report=said.append)
     heartbeat.start()
     while not said:
         time.sleep(0.05)

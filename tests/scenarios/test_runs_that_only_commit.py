@@ -86,7 +86,7 @@ def test_a_run_that_only_commits_waits_for_no_server_and_the_loop_sends_what_it_
         assert not any(event.kind == "delivery" for event in store.runs.get(run.id).events)
         events: list[DeliveryEvent] = []
         [spec] = tmp_path.glob("*.yaml")
-        loop = DeliveryLoop(state, load(spec, environ={}), {}, tell=events.append)
+        loop = DeliveryLoop(state, load(spec, environ={}), {}, report=events.append)
         loop.start()
         expected = ["DOWN", "PENDING", *["SENT"] * 4]
         wait_for(lambda: sorted(event.state for event in events) == expected, lambda: f"{expected} after {events}")

@@ -147,14 +147,14 @@ def test_what_could_not_be_printed_is_counted_when_printing_works_again(
     printer, before = ServePrinter("text", verbose=False), resource.getrlimit(resource.RLIMIT_FSIZE)
     with (tmp_path / "log.txt").open("w", encoding="utf-8") as log:
         monkeypatch.setattr(sys, "stderr", log)
-        printer.tell("a", "first")
+        printer.report("a", "first")
         resource.setrlimit(resource.RLIMIT_FSIZE, (log.tell(), before[1]))  # as on a disk that is full
         try:
-            printer.tell("b", "second")
-            printer.tell("c", "third")
+            printer.report("b", "second")
+            printer.report("c", "third")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        printer.tell("d", "fourth")
+        printer.report("d", "fourth")
     lines = (tmp_path / "log.txt").read_text(encoding="utf-8").splitlines()
     assert [line.rpartition(" UTC ")[2] for line in (lines[0], lines[-1])] == ["first", "fourth"]
     assert lines[-2].endswith(" UTC 2 times, something could not be printed: File too large")

@@ -266,7 +266,7 @@ def test_a_secret_that_stands_at_the_wrong_place_is_shown_nowhere(text: str, tmp
         load(path)
     found = caught.value.diagnostics
     assert all("hunter2" not in render_diagnostics(found, form) for form in ("text", "json", "github"))
-    assert all("hunter2" not in render_diagnostics([one], beside=found) for one in found)
+    assert all("hunter2" not in render_diagnostics([one], others=found) for one in found)
     assert "hunter2" not in "".join(read_shown_lines(str(path), found))
     assert "hunter2" not in str(caught.value)
 

@@ -206,7 +206,7 @@ def test_it_stops_before_the_next_transaction_and_goes_on_the_next_time(state: S
         return len(asked) <= 2
 
     project = load_spec("{evaluations: {keep: 1}}")
-    assert prune_state(state.store, project, NOW, goes_on=goes_on).evaluations == 200
+    assert prune_state(state.store, project, NOW, may_continue=goes_on).evaluations == 200
     assert list_orphans(state.store) == []
     assert prune_state(state.store, project, NOW).evaluations == 49
 

@@ -28,7 +28,7 @@ class ServePrinter:
         self._unprinted, self._obstacle = 0, ""
         self._secrets: dict[Path, Secrets] = {}
 
-    def tell(self, kind: str, text: str, **facts: object) -> None:
+    def report(self, kind: str, text: str, **facts: object) -> None:
         """Print an event."""
         if self._form == "json":
             self._print(self._format(kind, text, facts), sys.stdout)
@@ -53,7 +53,7 @@ class ServePrinter:
     def show_line(self, line: LogLine) -> None:
         """Print an entry of a run's log, if `verbose` or if it belongs to no run."""
         if self._verbose or (line.level != "info" and not line.scenario):
-            self.tell("log", f"{line.level} {line.located_text}")
+            self.report("log", f"{line.level} {line.located_text}")
 
     def mask_secrets(self, project: ProjectSpec) -> None:
         """Mask the current secrets of a project in everything printed."""

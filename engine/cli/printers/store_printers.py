@@ -193,7 +193,7 @@ def print_overview(project: Project, format_: TableFormat) -> None:
         page.add_table(add_short_ids(found), select_columns(found, store), empty="nothing yet")
         if earlier := store.count() - len(found.rows):
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
-    for line in (*project.tables.tell_mutes(), *project.tables.tell_pauses()):
+    for line in (*project.tables.describe_mutes(), *project.tables.describe_pauses()):
         page.add_line(line)
     page.add_title("runs")
     page.add_table(add_short_ids(runs), RUN_HEADERS, empty="nothing yet")

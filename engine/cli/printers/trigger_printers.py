@@ -27,7 +27,7 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
         return
     page = Page()
     page.add_title(f"{project.name}: triggers")
-    for line in project.tables.tell_triggers():
+    for line in project.tables.describe_late_triggers():
         page.add_line(line)
     if not found:
         page.add_line("no scenario has triggers: they are declared by `triggers:` of a scenario", style="dim")

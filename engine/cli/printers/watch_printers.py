@@ -33,7 +33,7 @@ class WatchPrinter:
         self._streams = sys.stdout, sys.stderr
         self._secrets: dict[Path, Secrets] = {}
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print a message about the watching itself."""
         self._print_aside(f"{datetime.now():%H:%M:%S} {text}")  # noqa: DTZ005 - the user's local time
 
@@ -44,7 +44,7 @@ class WatchPrinter:
     def show_line(self, line: LogLine) -> None:
         """Print an entry of a run's log, if `verbose` or if it belongs to no run."""
         if self._verbose or (line.level != "info" and not line.scenario):
-            self.say(f"{line.level} {line.located_text}")
+            self.report(f"{line.level} {line.located_text}")
 
     def show_run(self, spec: Path, run: RunResult, changed: Sequence[str]) -> None:
         """Print the result of a run."""

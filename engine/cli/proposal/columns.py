@@ -34,20 +34,20 @@ def propose_contract(
 ) -> str:
     """Return the contract that the data, and the `other` files if given, currently fulfil, as a YAML flow mapping."""
     parts = []
-    beside = other.columns[column.name] if other else column
+    counterpart = other.columns[column.name] if other else column
     # A text that looks like numbers gets no `type: text`, which would silence the warnings about it.
     doubtful = seen.table.files.doubtful if seen.table.files else ()
     if (
         column.distinct > 0
         and not (column.name in doubtful and column.column_type == "text")
-        and column.column_type == beside.column_type
+        and column.column_type == counterpart.column_type
         and column.column_type in POLARS_DTYPES
         and _reads_as_declared(column, seen)
     ):
         parts.append(f"type: {column.column_type}")
     if role := suggest_role(column, seen.rows, choices):
         parts.append(f"role: {role}")
-    if _is_never_negative(column, seen.rows) and (beside is column or _is_never_negative(beside, seen.rows)):
+    if _is_never_negative(column, seen.rows) and (counterpart is column or _is_never_negative(counterpart, seen.rows)):
         parts.append("min: 0")
     return "{" + ", ".join(parts) + "}"
 

@@ -55,6 +55,6 @@ def command(
         environ=os.environ,
         again=again,
         now=now,
-        tell=lambda text: print(f"{deployment}: {text}", file=sys.stderr),
+        report=lambda text: print(f"{deployment}: {text}", file=sys.stderr),
     )
     return deployment_printers.print_operation(done, format_)

@@ -36,6 +36,6 @@ def command(
         deployment,
         environ=os.environ,
         now=now,
-        tell=lambda text: print(f"{deployment}: {text}", file=sys.stderr),
+        report=lambda text: print(f"{deployment}: {text}", file=sys.stderr),
     )
     return deployment_printers.print_operation(done, format_)

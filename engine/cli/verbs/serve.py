@@ -128,14 +128,14 @@ def command(
     environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}  # runs inherit it
 
     def print_event(text: str) -> None:
-        printer.tell("deployment", text)
+        printer.report("deployment", text)
 
     conclude_before_serving(specs or (), environ, print_event, node.spec.path if node else None)
     read_settings = node.read_again if node else _keep_settings
     server = Server(specs or (), options, printer, environ=environ, read_settings=read_settings)
 
     def print_problem(text: str) -> None:
-        printer.tell("problem", text)
+        printer.report("problem", text)
 
     api = None
     if node:
@@ -207,10 +207,10 @@ class _ToldListener:
     def start(self) -> None:
         self.listener.start()
         who = f"node {self.node.spec.name}: " if self.node else ""
-        self.printer.tell("listening", f"{who}answers at {self.listener.url}", url=self.listener.url)
+        self.printer.report("listening", f"{who}answers at {self.listener.url}", url=self.listener.url)
         url = self.node.spec.resources.url if self.node else None
         if url and (mismatch := self.listener.find_mismatch(url, "url")):
-            self.printer.tell("warning", mismatch)
+            self.printer.report("warning", mismatch)
         if (shown := self.listener.choose_shown_url(to_person=sys.stderr.isatty())) != self.listener.url:
             self.printer.show_to_person(f"open {shown}")  # not for programs, whose output others may read
 

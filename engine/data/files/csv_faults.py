@@ -27,7 +27,7 @@ _MAX_VALUES_STUDIED = 1000
 
 
 def may_have_short_line(path: Path, dialect: CsvDialect, width: int) -> bool:
-    """Tell whether a line may have fewer fields than `width`, or a quote may be open at the end.
+    """Return whether a line may have fewer fields than `width`, or a quote may be open at the end.
 
     False is certain, True is not: it is also returned for a quoted text that spans lines, for a line that is not valid
     UTF-8, and for a file that polars reads only after a conversion; `find_record_fault` then decides.

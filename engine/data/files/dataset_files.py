@@ -100,7 +100,7 @@ class DatasetFiles:
             yield path.name, frame.with_columns(casts) if other else frame
 
     def holds_only_0_and_1(self, path: Path, name: str) -> bool:
-        """Tell whether a numerical column in one file has only the values 0 and 1."""
+        """Return whether a numerical column in one file has only the values 0 and 1."""
         column = pl.col(name).cast(pl.Float64)
         others = (column.is_not_null() & column.is_not_nan() & (column != 0) & (column != 1)).any()
         return not self.scan_paths((path,)).select(others).collect(engine="streaming").item()

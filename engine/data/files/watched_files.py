@@ -132,7 +132,7 @@ class WatchedFiles:
 def read_unchanged(
     read: Callable[[WatchedFiles], T],
     hashes: FileHashes,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     settled: Mapping[str, FileIdentity] = MappingProxyType({}),
 ) -> T:
     """Return the result of `read`; call it once more if a file has changed meanwhile.
@@ -142,7 +142,7 @@ def read_unchanged(
     read
         Gets the record of watched files, with which it must open all files. Before it keeps a result, it calls their
         `verify`.
-    tell
+    report
         Called with a sentence for the user before the second try.
     settled
         The states in which files were known to be complete; another state counts as a change at the first try.
@@ -165,7 +165,7 @@ def read_unchanged(
             if change is None:
                 raise
             first = change
-            tell(f"{change}; it is read once more")
+            report(f"{change}; it is read once more")
             settled = files.wait_until_still()
 
 

@@ -19,7 +19,7 @@ _QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 
 
 def is_measured_by_spark(dtype: pl.DataType | None) -> bool:
-    """Tell whether Spark measures a column of a type; durations are read and measured in this process."""
+    """Return whether Spark measures a column of a type; durations are read and measured in this process."""
     return not isinstance(dtype, pl.Duration)
 
 

@@ -171,7 +171,7 @@ def _importable(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
 
 
 def _belongs_to_folder(folder: Path, name: str) -> bool:
-    """Tell whether a module, or the package that contains it, is directly in the folder.
+    """Return whether a module, or the package that contains it, is directly in the folder.
 
     A library in a virtual environment inside the folder does not count.
     """

@@ -98,7 +98,7 @@ def align_columns(
     data: Any,
     known: Mapping[str, KnownColumn],
     *,
-    knower: str = "the reference",
+    known_side: str = "the reference",
     side: str = "the batch",
     numbered: bool = True,
 ) -> Alignment:
@@ -112,7 +112,7 @@ def align_columns(
         The rows, in any form that `scan_table` accepts.
     known
         What is known of each column.
-    knower, side
+    known_side, side
         Names of the known side and of the rows, for messages.
     numbered
         Whether the rows have numbers that messages can give.
@@ -129,7 +129,7 @@ def align_columns(
     changes: dict[str, str] = {}
     for name, reading in readings.items():
         held, wanted = name_type(schema[name]), _name_family(known[name].family)
-        what = f"column {name!r} is {held} in {side}, but {wanted} in {knower}"
+        what = f"column {name!r} is {held} in {side}, but {wanted} in {known_side}"
         if known[name].family in ("", "null"):
             what = f"column {name!r} is {held} in {side}"
         if reading.obstacle:
@@ -191,7 +191,7 @@ def find_type_changes(
 
 
 def _differ(held: str, wanted: str) -> bool:
-    """Tell whether two column types are of different families; an unknown type agrees with any."""
+    """Return whether two column types are of different families; an unknown type agrees with any."""
     groups = (_NUMBERS, _TIMES)
     same = held == wanted or any(held in group and wanted in group for group in groups)
     return not same and wanted not in ("", "null") and held != "null"

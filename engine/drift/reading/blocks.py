@@ -63,7 +63,7 @@ def iterate_blocks(frame: pl.LazyFrame, rows: int = BLOCK_ROWS) -> Iterator[pl.D
 
 
 def finds_slices(frame: pl.LazyFrame) -> bool:
-    """Tell whether polars reads a slice of the frame without the rows before it, as for Parquet files."""
+    """Return whether polars reads a slice of the frame without the rows before it, as for Parquet files."""
     plan = frame.slice(1, 1).explain()
     return plan.count("Parquet SCAN [") == 1 and "SLICE: Positive" in plan and "SLICE[" not in plan
 

@@ -59,7 +59,7 @@ def unite_known_types(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, s
 
 
 def holds_values(dtype: pl.DataType) -> bool:
-    """Tell whether values of this type can be compared: lists, structures, bytes and Python objects cannot."""
+    """Return whether values of this type can be compared: lists, structures, bytes and Python objects cannot."""
     return not (dtype.is_nested() or dtype in (pl.Object, pl.Binary) or isinstance(dtype, pl.BaseExtension))
 
 

@@ -193,7 +193,7 @@ def find_encoding(path: Path, dialect: CsvDialect) -> str:
 
 
 def needs_conversion(path: Path, dialect: CsvDialect) -> bool:
-    """Tell whether polars cannot read a file directly: it is zipped, or has another encoding, line ends or escapes."""
+    """Return whether polars cannot read a file directly: it is zipped or has another encoding, line ends or escapes."""
     if is_unpacked_here(path, dialect.compression):
         return True
     if not _is_utf8(find_encoding(path, dialect)):

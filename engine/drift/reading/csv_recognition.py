@@ -221,7 +221,7 @@ def _describe_reading(found: TextFinding) -> str:
 
 
 def _is_read_by_polars(texts: pl.Series, dtypes: set[pl.DataType], type_: str | None, dialect: CsvDialect) -> bool:
-    """Tell whether polars reads the texts of a column as intended."""
+    """Return whether polars reads the texts of a column as intended."""
     present = texts.drop_nulls()
     if type_ is None and any(dtype == pl.String for dtype in dtypes):
         return False

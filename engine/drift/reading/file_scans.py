@@ -99,12 +99,12 @@ def scan_typed_files(
 
 
 def is_read_alone(path: Path, compression: str | None = None) -> bool:
-    """Tell whether polars cannot scan a file together with others: an Arrow stream, a JSON array, zip, bzip2."""
+    """Return whether polars cannot scan a file together with others: an Arrow stream, a JSON array, zip, bzip2."""
     return is_arrow_stream(path) or is_json_array(path) or is_unpacked_here(path, compression)
 
 
 def is_json_array(path: Path) -> bool:
-    """Tell whether a JSON file holds one array of rows rather than one row per line."""
+    """Return whether a JSON file holds one array of rows rather than one row per line."""
     try:
         with path.open("rb") as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
@@ -134,7 +134,7 @@ def scan_json_array(path: Path) -> pl.LazyFrame:
 
 
 def is_arrow_stream(path: Path) -> bool:
-    """Tell whether an Arrow file is in the stream format."""
+    """Return whether an Arrow file is in the stream format."""
     with path.open("rb") as file:
         return file.read(4) == _CONTINUATION
 

@@ -178,7 +178,7 @@ def _fits_role(dtype: pl.DataType, role: Role) -> bool:
 
 
 def _is_whole_decimal(dtype: pl.DataType) -> bool:
-    """Tell whether the type is a decimal without a fraction, which databases use for identifiers beyond 2**53."""
+    """Return whether the type is a decimal without a fraction, which databases use for identifiers beyond 2**53."""
     return dtype.is_decimal() and getattr(dtype, "scale", 0) == 0
 
 

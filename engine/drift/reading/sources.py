@@ -135,7 +135,7 @@ def _is_pandas(data: Any) -> bool:
 
 
 def is_spark_frame(data: Any) -> bool:
-    """Tell whether this is a Spark DataFrame, classic or Connect."""
+    """Return whether this is a Spark DataFrame, classic or Connect."""
     classes = type(data).__mro__
     return any(cls.__name__ == "DataFrame" and cls.__module__.startswith("pyspark.sql.") for cls in classes)
 

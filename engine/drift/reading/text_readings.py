@@ -249,7 +249,7 @@ def _share_of_matches(texts: pl.Series, pattern: str) -> float:
 
 
 def _differ_in_order(rest: pl.DataFrame, reading: TextReading | None) -> bool:
-    """Tell whether all values that `reading` does not fit are dates in another order."""
+    """Return whether all values that `reading` does not fit are dates in another order."""
     if reading is None:
         return False
     orders: tuple[DateOrder, ...] = ("ymd", "dmy", "mdy")
@@ -316,7 +316,7 @@ def _recognize_numbers(
 
 
 def _are_whole(rest: pl.DataFrame, reading: TextReading) -> bool:
-    """Tell whether all values are numbers without a fraction, such as 3.0."""
+    """Return whether all values are numbers without a fraction, such as 3.0."""
     number = reading.parse(pl.col("text"), strict=False)
     return bool(rest.select((number.is_finite() & (number == number.floor())).fill_null(value=False).all()).item())
 

@@ -20,6 +20,6 @@ def translate_spark_errors() -> Iterator[None]:
     try:
         yield
     except Exception as problem:
-        if (told := translate_spark_error(problem)) is None:
+        if (translated := translate_spark_error(problem)) is None:
             raise
-        raise told from None
+        raise translated from None

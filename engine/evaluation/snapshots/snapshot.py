@@ -265,7 +265,7 @@ def _unpack_segments(names: Sequence[str], path: Path) -> dict[str, Snapshot]:
 
 
 def _has_column(name: str, first: Snapshot, other: Snapshot) -> bool:
-    """Tell whether another snapshot has a column of the first one in the same role."""
+    """Return whether another snapshot has a column of the first one in the same role."""
     column = other.columns.columns.get(name)
     return column is not None and column.role is first.columns.columns[name].role
 

@@ -57,12 +57,12 @@ class Performance:
 
 
 def find_labelled(model: FittedModel, scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell for each scored row whether it has a label."""
+    """Return for each scored row whether it has a label."""
     return _has_value(scored, model.target)
 
 
 def find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell for each scored row whether it has a prediction and all its probabilities, if the model gives them."""
+    """Return for each scored row whether it has a prediction and all its probabilities, if the model gives them."""
     columns = [column for column in scored.columns if column.startswith("probability_")]
     complete = _has_value(scored, "prediction")
     for column in columns:
@@ -164,7 +164,7 @@ def _describe_unsuited_labels(model: FittedModel, scored: pl.DataFrame, name_row
 
 
 def _find_no_numbers(values: pl.Series) -> npt.NDArray[np.bool_]:
-    """Tell for each value whether it is present but not a number; a text may hold a number."""
+    """Return for each value whether it is present but not a number; a text may hold a number."""
     if values.dtype.is_numeric() or values.dtype == pl.Boolean:
         return np.zeros(values.len(), dtype=bool)
     readable = values.dtype == pl.String or isinstance(values.dtype, pl.Categorical | pl.Enum)
@@ -202,7 +202,7 @@ def number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.i
 
 
 def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
-    """Tell for each row whether the column has a value, neither null nor NaN; False if there is no such column."""
+    """Return for each row whether the column has a value, neither null nor NaN; False if there is no such column."""
     if column not in frame.columns:
         return np.zeros(frame.height, dtype=bool)
     values = frame[column]

@@ -48,12 +48,12 @@ def import_models(
     manifest: Manifest,
     release: Path,
     state: Path | StateLocation,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, int]:
     """Activate the model versions of a release in a state; add missing ones.
 
-    For models outside the release, the version is again chosen by the data. `tell` is called if the tables of the state
-    have been migrated.
+    For models outside the release, the version is again chosen by the data. `report` is called if the tables of the
+    state have been migrated.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def import_models(
     saved_by, numbers = _read_libraries(release), {}
     with Store.open(state) as store:
         if migration := store.database.migration:
-            tell(migration)
+            report(migration)
         for name, bundled in manifest.models.items():
             # Not under the lock of the model, which a training may hold for hours: only updates add versions of
             # releases, and a deployment has one update at a time.
@@ -87,7 +87,7 @@ def import_models(
 
 
 def activate_models(
-    spec: Path, release: Path, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None
+    spec: Path, release: Path, environ: Mapping[str, str], report: Callable[[str], None] = lambda _: None
 ) -> dict[str, int]:
     """Activate the model versions of a release in a revision of its deployment; `spec` is the file of the revision.
 
@@ -95,7 +95,7 @@ def activate_models(
     """
     project = load(spec, environ=environ)
     manifest = parse_manifest((release / MANIFEST_FILE).read_bytes())
-    return import_models(project, manifest, release, locate_state(project, environ), tell)
+    return import_models(project, manifest, release, locate_state(project, environ), report)
 
 
 def continue_models(spec: Path, before: int, environ: Mapping[str, str]) -> None:

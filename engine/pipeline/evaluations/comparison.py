@@ -126,7 +126,7 @@ def _profile_rows(
             cost_matrix=context.project.models[evaluation.model].cost_matrix if model and evaluation.model else None,
             sample_rows=max(SAMPLE_ROWS, settings.max_rows),
             seed=settings.seed,
-            knower="the evaluation",
+            known_side="the evaluation",
             confidence=settings.confidence,
             scored_by=batch.scored_rows.scored_by if model and batch.scored_rows else None,
             segments=find_segment_rules(evaluation.store, context) if batch.segments else None,

@@ -209,7 +209,7 @@ def _profile_reference(
             sample_rows=max(SAMPLE_ROWS, spec.drift.max_rows),
             seed=spec.drift.seed,
             confidence=spec.drift.confidence,
-            knower=f"the training data of model {model.name!r}" if model else "the reference",
+            known_side=f"the training data of model {model.name!r}" if model else "the reference",
             scored_by=model_handle.fingerprint if model_handle and spec.keeps_scored_rows else None,
             segments=rules,
         ).as_reference()

@@ -47,7 +47,7 @@ class NodeApi:
         Returns the last valid file of the node.
     environ
         The environment of the processes that execute operations.
-    tell
+    report
         Called from any thread with messages for the operator of the node.
     """
 
@@ -57,11 +57,11 @@ class NodeApi:
         node: Node,
         get_settings: Callable[[], NodeSpec],
         environ: Mapping[str, str],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self.node = node
         self.folder = NodeFolder(node, get_settings)
-        self.updates = NodeUpdates(node, environ, control.is_draining, tell, node_file=get_settings().path)
+        self.updates = NodeUpdates(node, environ, control.is_draining, report, node_file=get_settings().path)
         self.deployments = DeploymentRequests(node, self.updates, self.folder, control)
         self._control = control
 

@@ -48,7 +48,7 @@ class SpecPages:
         findings = [
             SpecFinding(
                 one,
-                render_diagnostics([one], beside=project.spec_findings),
+                render_diagnostics([one], others=project.spec_findings),
                 _link_position(project, files, one.position),
             )
             for one in project.spec_findings

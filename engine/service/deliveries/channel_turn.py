@@ -81,12 +81,12 @@ def find_moment(due: datetime, state: ChannelState | None, now: datetime) -> dat
 
 
 class ChannelTurn:
-    """A turn of the channel `name`; `tell` is called with each event of its messages."""
+    """A turn of the channel `name`; `report` is called with each event of its messages."""
 
     def __init__(
-        self, name: str, store: Store, project: ProjectSpec, secrets: Secrets, tell: Callable[[DeliveryEvent], None]
+        self, name: str, store: Store, project: ProjectSpec, secrets: Secrets, report: Callable[[DeliveryEvent], None]
     ) -> None:
-        self._name, self._store, self._project, self._secrets, self._tell = name, store, project, secrets, tell
+        self._name, self._store, self._project, self._secrets, self._report = name, store, project, secrets, report
         self._suspicion = ""
         self._failures = 0
 
@@ -131,18 +131,18 @@ class ChannelTurn:
     def _join_older_messages(self) -> None:
         joined = self._store.outbox.join_older(self._store.database.now(), KEPT_MESSAGES, self._name)
         for message, reason in joined:
-            self._tell_of_drop(message, reason)
+            self._report_drop(message, reason)
 
-    def _tell_of_drop(self, message: str, reason: str) -> None:
+    def _report_drop(self, message: str, reason: str) -> None:
         if dropped := self._store.outbox.find(message):
-            self._tell_of_message(Delivery(dropped, MessageState.DROPPED, reason))
+            self._report_message(Delivery(dropped, MessageState.DROPPED, reason))
 
     def _try_message(self, message: str) -> None:
         """Claim and send a message; raise UnreachableError if the channel is down."""
         channel = self._project.channels.get(self._name)
         if channel is None:
             self._store.outbox.drop(message, UNDECLARED)
-            self._tell_of_drop(message, UNDECLARED)
+            self._report_drop(message, UNDECLARED)
             return
         claim = self._store.outbox.claim(message, claim_seconds(channel))
         if claim is None:  # another process has claimed it
@@ -156,14 +156,14 @@ class ChannelTurn:
         if delivery.state in (MessageState.SENT, MessageState.REFUSED):
             self._suspicion, self._failures = "", 0
             if self._store.channel_states.clear(self._name):
-                self._tell(DeliveryEvent(self._name, "UP", "works again"))
-        self._tell_of_message(delivery)
+                self._report(DeliveryEvent(self._name, "UP", "works again"))
+        self._report_message(delivery)
 
     def _judge_failure(self, claim: Claim, error: UnreachableError) -> None:
         """Decide whether the message or the channel must wait; raise the error again if it is the channel."""
         reason = str(error)
         message = claim.message
-        self._tell_of_message(Delivery(message, MessageState.PENDING, reason))
+        self._report_message(Delivery(message, MessageState.PENDING, reason))
         is_message_at_fault = message.tries >= SUSPICIOUS_TRIES and not isinstance(error, UnfinishedError)
         if is_message_at_fault and not self._suspicion and not self._explain_absence():
             self._suspicion = reason
@@ -180,15 +180,17 @@ class ChannelTurn:
         until = now + double_delay(self._failures) if delayed else now
         self._store.channel_states.write(ChannelState(self._name, self._failures, until, reason))
         again = f"; it is tried again at {format_second(until)}" if delayed else ""
-        self._tell(DeliveryEvent(self._name, "DOWN", f"{reason}{again}"))
+        self._report(DeliveryEvent(self._name, "DOWN", f"{reason}{again}"))
 
-    def _tell_of_message(self, delivery: Delivery) -> None:
+    def _report_message(self, delivery: Delivery) -> None:
         """Report the state of a message, and add it as an event to its run, unless it was sent at the first attempt.
 
         That a message waits is added only once.
         """
         message, state = delivery.message, delivery.state
-        self._tell(DeliveryEvent(self._name, state.value, delivery.details, message.id, message.run, message.reporter))
+        self._report(
+            DeliveryEvent(self._name, state.value, delivery.details, message.id, message.run, message.reporter)
+        )
         if state is MessageState.PENDING:
             is_new = message.tries == 1
         else:

@@ -40,7 +40,7 @@ class DeliveryLoop:
         The location of the state, which `start` opens.
     environ
         The environment variables that secrets refer to.
-    tell
+    report
         Called with each event, from any thread.
     clock
         Returns datetimes with a time zone.
@@ -52,10 +52,10 @@ class DeliveryLoop:
         project: ProjectSpec,
         environ: Mapping[str, str] = os.environ,
         *,
-        tell: Callable[[DeliveryEvent], None],
+        report: Callable[[DeliveryEvent], None],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._place, self._environ, self._tell, self._clock = place, environ, tell, clock
+        self._place, self._environ, self._report, self._clock = place, environ, report, clock
         self._project = project
         self._changed = threading.Condition()
         self._repaired: set[str] = set()
@@ -116,7 +116,7 @@ class DeliveryLoop:
                 wait = self._start_turns()
             except Exception as error:  # noqa: BLE001 - the boundary: nothing may end the deliveries
                 wait = FAULT_SECONDS
-                self._tell_fault("", error)
+                self._report_fault("", error)
             with self._changed:
                 if self._until is not None:
                     left = self._until - time.monotonic()
@@ -179,21 +179,21 @@ class DeliveryLoop:
                 raise TypeError("the state was not opened")
             project = self._project
             secrets = Secrets(project, self._environ)  # one per thread, because it is not thread-safe
-            unfinished = ChannelTurn(channel, self._store, project, secrets, self._tell_event).take(is_over)
+            unfinished = ChannelTurn(channel, self._store, project, secrets, self._report_event).take(is_over)
             if unfinished is not None:
                 self._unfinished[channel] = unfinished
         except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the others
             self._not_before[channel] = time.monotonic() + FAULT_SECONDS
-            self._tell_fault(channel, error)
+            self._report_fault(channel, error)
         finally:
             with self._changed:
                 del self._turns[channel]
             self.wake()
 
-    def _tell_event(self, event: DeliveryEvent) -> None:
+    def _report_event(self, event: DeliveryEvent) -> None:
         with suppress(Exception):  # an error of the listener must not end the deliveries
-            self._tell(event)
+            self._report(event)
 
-    def _tell_fault(self, channel: str, error: Exception) -> None:
+    def _report_fault(self, channel: str, error: Exception) -> None:
         text = str(error) if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-        self._tell_event(DeliveryEvent(channel, "FAULT", Secrets(self._project, self._environ).redact(text)))
+        self._report_event(DeliveryEvent(channel, "FAULT", Secrets(self._project, self._environ).redact(text)))

@@ -34,9 +34,9 @@ class Heartbeat:
         The open state; `stop` leaves it open.
     project
         Declares the channel.
-    find_trouble
+    find_problem
         Returns why the server is not healthy; an empty text if it is.
-    tell
+    report
         Called with each event, from another thread: SENT, or DROPPED with the reason; it must not raise.
     """
 
@@ -48,13 +48,13 @@ class Heartbeat:
         every: timedelta,
         environ: Mapping[str, str] = os.environ,
         *,
-        find_trouble: Callable[[], str],
-        tell: Callable[[DeliveryEvent], None],
+        find_problem: Callable[[], str],
+        report: Callable[[DeliveryEvent], None],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store, self._project, self._environ = store, project, environ
         self._channel, self._every = channel, every
-        self._find_trouble, self._tell, self._clock = find_trouble, tell, clock
+        self._find_problem, self._report, self._clock = find_problem, report, clock
         self._began = clock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -75,15 +75,15 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
-            with suppress(Exception):  # the boundary: what `tell` raises must not end the heartbeat
-                self._tell(self._beat())
+            with suppress(Exception):  # the boundary: what `report` raises must not end the heartbeat
+                self._report(self._beat())
             if self._stopped.wait(self._every.total_seconds()):
                 return
 
     def _beat(self) -> DeliveryEvent:
         secrets = Secrets(self._project, self._environ)
         try:
-            if trouble := self._find_trouble():
+            if trouble := self._find_problem():
                 return self._make_event("DROPPED", f"no heartbeat, because {trouble}")
             self._store.database.prove_writable()
             limit, remarks = self._every.total_seconds(), list[str]()

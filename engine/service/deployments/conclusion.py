@@ -28,27 +28,27 @@ STOP_SECONDS = 3.0
 
 
 def conclude_before_serving(
-    paths: Sequence[Path], environ: Mapping[str, str], tell: Callable[[str], None], node_file: Path | None = None
+    paths: Sequence[Path], environ: Mapping[str, str], report: Callable[[str], None], node_file: Path | None = None
 ) -> None:
     """Conclude the abandoned operations in the infrastructures of the paths to serve."""
     for folder in dict.fromkeys(filter(None, map(_find_node, paths))):
         with Node.open(folder) as node:
             if node.database.migration:
-                tell(node.database.migration)
+                report(node.database.migration)
         if _has_abandoned(folder):
-            conclude_in_process(folder, environ, tell, node_file)
+            conclude_in_process(folder, environ, report, node_file)
 
 
 def conclude_in_process(
     folder: Path,
     environ: Mapping[str, str],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     node_file: Path | None = None,
     note: Callable[["subprocess.Popen[str]"], None] = lambda _: None,
 ) -> bool:
     """Conclude the abandoned operations of an infrastructure in a new process; return whether it succeeded.
 
-    `tell` is called with each line of its output; `note` is called with the process, so that it can be ended.
+    `report` is called with each line of its output; `note` is called with the process, so that it can be ended.
     """
     with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
         [
@@ -63,7 +63,7 @@ def conclude_in_process(
     ) as process:
         note(process)
         for line in process.stdout or ():
-            tell(line.rstrip())
+            report(line.rstrip())
     return process.returncode == 0
 
 
@@ -74,7 +74,7 @@ class ServedInfrastructures:
     ----------
     paths
         The paths that the server serves.
-    tell
+    report
         Called with each message, also from the thread.
     node_file
         The file of the node that the server runs, which confines the concluded operations.
@@ -84,12 +84,12 @@ class ServedInfrastructures:
         self,
         paths: Sequence[Path],
         environ: Mapping[str, str],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         node_file: Path | None = None,
     ) -> None:
         self._folders = list(dict.fromkeys(filter(None, map(_find_node, paths))))
         self._whole = [folder for folder in self._folders if folder in paths]
-        self._environ, self._tell, self._node_file = environ, tell, node_file
+        self._environ, self._report, self._node_file = environ, report, node_file
         self._stopped, self._locks = threading.Event(), ExitStack()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._run, name="conclusion", daemon=True)
@@ -126,7 +126,7 @@ class ServedInfrastructures:
                 messages.append(str(problem))
             if messages != self._reported and not self._stopped.is_set():  # failures are retried, and reported once
                 for line in messages:
-                    self._tell(line)
+                    self._report(line)
             self._reported = messages
 
     def _note_process(self, process: "subprocess.Popen[str]") -> None:

@@ -57,7 +57,7 @@ def deploy_bundle(
     again: bool = False,
     now: bool = False,
     key: str | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> OperationRow:
     """Deploy a bundle, and return the finished operation.
@@ -83,7 +83,7 @@ def deploy_bundle(
     _refuse_inside_deployment(project)
     chosen = _choose_bundle(project, name, bundle)
     found = find_bundle(project, chosen)
-    target = _open_target(project, name, environ, tell, checkpoint)
+    target = _open_target(project, name, environ, report, checkpoint)
     before = target.find(name)
     order = UpdateOrder(
         deployment=name,
@@ -143,7 +143,7 @@ def roll_back_deployment(
     *,
     environ: Mapping[str, str],
     now: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> OperationRow:
     """Roll back to the last healthy revision before the active one, with its settings.
@@ -157,7 +157,7 @@ def roll_back_deployment(
     DeploymentRefusedError
         There is no earlier healthy revision.
     """
-    target = _open_target(project, name, environ, tell, checkpoint)
+    target = _open_target(project, name, environ, report, checkpoint)
     return target.roll_back(name, by=describe_acting_user(), now=now)
 
 
@@ -166,7 +166,7 @@ def disable_deployment(
     name: str,
     *,
     environ: Mapping[str, str],
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> OperationRow:
     """Disable the triggers of a deployment, until `deploy_bundle` or a rollback enables them.
 
@@ -175,7 +175,7 @@ def disable_deployment(
     UsageError
         The spec has no such deployment, or nothing is deployed.
     """
-    return _open_target(project, name, environ, tell).disable(name, by=describe_acting_user())
+    return _open_target(project, name, environ, report).disable(name, by=describe_acting_user())
 
 
 def delete_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str], *, keep_state: bool = False) -> str:
@@ -200,10 +200,10 @@ def _open_target(
     project: ProjectSpec,
     name: str,
     environ: Mapping[str, str],
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> DeploymentTarget:
-    return open_target(project, get_deployment(project, name).infrastructure, environ, tell, checkpoint)
+    return open_target(project, get_deployment(project, name).infrastructure, environ, report, checkpoint)
 
 
 def _choose_bundle(project: ProjectSpec, name: str, bundle: str | None) -> str:

@@ -14,7 +14,7 @@ from engine.service.deployments.evaluation_sources import FolderSource
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.removal import describe_state, find_server_rows, remove_rows
-from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.order import UpdateContext, UpdateOrder
 from engine.service.deployments.updates.start import find_rollback_target, order_back, order_off
 from engine.service.deployments.updates.updater import Updater
 from engine.spec import load
@@ -35,7 +35,7 @@ class DirectoryTarget:
     ----------
     declared
         The infrastructure with its trusted keys, as files relative to `spec_folder`.
-    tell
+    report
         Called with each progress message.
     checkpoint
         Called with the name of each point where a crash must be harmless; tests end the process there.
@@ -47,12 +47,12 @@ class DirectoryTarget:
         declared: DirectoryInfrastructure,
         spec_folder: Path,
         environ: Mapping[str, str],
-        tell: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
         checkpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder
         self._declared, self._spec_folder = declared, spec_folder
-        self._environ, self._tell, self._checkpoint = environ, tell, checkpoint
+        self._environ, self._report, self._checkpoint = environ, report, checkpoint
 
     def find(self, deployment: str) -> DeployedState | None:
         """Return the record of a deployment; None if nothing was deployed under that name. Change nothing."""
@@ -76,7 +76,7 @@ class DirectoryTarget:
         opened = Store.open(location) if can_write(location) else open_for_reading(location)
         with opened as store:
             if store.database.migration:
-                self._tell(store.database.migration)
+                self._report(store.database.migration)
             yield FolderSource(project.name, store)
 
     def update(self, order: UpdateOrder) -> OperationRow:
@@ -130,7 +130,7 @@ class DirectoryTarget:
     def _open(self) -> Node:
         node = Node.open(self.folder)
         if node.database.migration:
-            self._tell(node.database.migration)
+            self._report(node.database.migration)
         return node
 
     def _get_active(self, node: Node, deployment: str, without: str) -> tuple[DeploymentRow, RevisionRow]:
@@ -143,21 +143,21 @@ class DirectoryTarget:
     @contextmanager
     def _hold(self, node: Node, deployment: str, project: str) -> Iterator[Updater]:
         """Hold the lock of a deployment after its abandoned operations have been concluded."""
-        around = Surroundings(
+        context = UpdateContext(
             environ=self._environ,
-            tell=self._tell,
+            report=self._report,
             keys=self._load_keys(),
             require=self._declared.require,
             checkpoint=self._checkpoint,
         )
 
-        def tell_waiting(busy: LockBusy) -> None:
+        def report_waiting(busy: LockBusy) -> None:
             at_work = node.operations.find_newest(deployment)
             who = f"{at_work.by} since {format_second(at_work.started)}" if at_work else str(busy.holder)
-            self._tell(f"waits until another update of {deployment} has ended: {who}")
+            self._report(f"waits until another update of {deployment} has ended: {who}")
 
-        with node.lock(deployment, wait=math.inf, waiting=tell_waiting):
-            updater = Updater(node, node.ensure_deployment(deployment, project), around)
+        with node.lock(deployment, wait=math.inf, waiting=report_waiting):
+            updater = Updater(node, node.ensure_deployment(deployment, project), context)
             updater.conclude_interrupted()
             yield updater
 
@@ -170,7 +170,7 @@ class DirectoryTarget:
 
 
 def conclude_directory(
-    folder: Path, environ: Mapping[str, str], tell: Callable[[str], None], node_file: Path | None = None
+    folder: Path, environ: Mapping[str, str], report: Callable[[str], None], node_file: Path | None = None
 ) -> None:
     """Conclude the abandoned operations of an infrastructure; skip those with a process.
 
@@ -183,16 +183,16 @@ def conclude_directory(
             if deployment is None:
                 continue
 
-            def tell_and_record(text: str, name: str = name) -> None:
-                tell(f"{name}: {text}")
+            def report_and_record(text: str, name: str = name) -> None:
+                report(f"{name}: {text}")
                 for operation in node.operations.list_open(name):
                     node.operations.add_event(operation, text)
 
             try:
                 with node.lock(name, wait=False):
-                    around = Surroundings(environ=environ, tell=tell_and_record, node_file=node_file)
-                    Updater(node, deployment, around).conclude_interrupted()
+                    context = UpdateContext(environ=environ, report=report_and_record, node_file=node_file)
+                    Updater(node, deployment, context).conclude_interrupted()
             except LockBusy:
                 continue
             except EngineError as problem:  # such as a node.yaml with errors: the others are concluded anyway
-                tell(f"{name}: what was interrupted cannot be concluded yet: {problem}")
+                report(f"{name}: what was interrupted cannot be concluded yet: {problem}")

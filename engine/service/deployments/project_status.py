@@ -13,7 +13,7 @@ from engine.formatting.moments import format_minute, format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.actions import FrozenModel
 from engine.service.deployments.deployed_state import DeploymentState
-from engine.service.triggers.late_triggers import tell_late_triggers
+from engine.service.triggers.late_triggers import describe_late_triggers
 from engine.spec import ProjectSpec
 from engine.spec.resources.models import TrainModel
 from engine.store import Store
@@ -110,18 +110,18 @@ def describe_status(name: str, deployment: DeploymentState | None, found: Projec
 
 def _describe_models(found: ProjectState) -> StatusAnswer:
     used = {store.model for store in found.project.evaluation_stores.values() if store.model}
-    told, missing = [], False
+    notes, missing = [], False
     for name, model in found.project.models.items():
         newest = found.store.models.find_newest(name)
         if newest is None and not isinstance(model, TrainModel):
-            told.append(f"{name}: {model.kind}, used as it is")
+            notes.append(f"{name}: {model.kind}, used as it is")
             continue
         if newest is None:
             missing = missing or name in used
-            told.append(f"{name}: no version yet")
+            notes.append(f"{name}: no version yet")
             continue
-        told.append(f"{name}: version {newest.version}, {_describe_age(newest.created, found.now)} old")
-    return StatusAnswer(well=not missing, state="MISSING" if missing else "OK", told=tuple(told))
+        notes.append(f"{name}: version {newest.version}, {_describe_age(newest.created, found.now)} old")
+    return StatusAnswer(well=not missing, state="MISSING" if missing else "OK", told=tuple(notes))
 
 
 def _describe_age(created: datetime, now: datetime) -> str:
@@ -133,43 +133,43 @@ def _describe_age(created: datetime, now: datetime) -> str:
 
 
 def _describe_execution(found: ProjectState) -> StatusAnswer:
-    told, state = [], "OK"
+    notes, state = [], "OK"
     for name in found.project.scenarios:
         last = next(iter(found.store.runs.history(name, last=1, whole=False)), None)
         if last is None:
             continue
-        told.append(f"{name}: {last.state}, {format_minute(last.started)}")
+        notes.append(f"{name}: {last.state}, {format_minute(last.started)}")
         if last.outcome in (Outcome.FAILED, Outcome.ABORTED):
             state = "FAILED"
-    overdue = tell_late_triggers(found.project, found.store, found.now)
+    overdue = describe_late_triggers(found.project, found.store, found.now)
     if overdue and state == "OK":
         state = "OVERDUE"
-    return StatusAnswer(well=state == "OK", state=state, told=(*told, *overdue))
+    return StatusAnswer(well=state == "OK", state=state, told=(*notes, *overdue))
 
 
 def _describe_data(found: ProjectState) -> StatusAnswer:
     counts_as: list[CheckOutcome] = []
-    told = []
+    notes = []
     for name in found.project.evaluation_stores:
         newest = next(iter(found.store.evaluations.history(name, 1, metrics=[])), None)
         outcomes = found.store.checks.list_outcomes(name, [newest.id]).get(newest.id, {}) if newest else {}
         counted = [one for of_check in outcomes.values() for one in of_check]
         if newest is None or not counted:
-            told.append(f"{name}: {'no checks were applied to ' + newest.name if newest else 'no evaluation yet'}")
+            notes.append(f"{name}: {'no checks were applied to ' + newest.name if newest else 'no evaluation yet'}")
             continue
         counts_as += counted
-        told.append(f"{name}, {newest.name}: {_count_outcomes(counted)}")
+        notes.append(f"{name}, {newest.name}: {_count_outcomes(counted)}")
     for name, dataset in found.project.datasets.items():
         if not dataset.checks:
             continue
         points = found.store.checks.history(name)
         last = [point.result.counts_as for point in points if points and point.run == points[-1].run]
         counts_as += last
-        told.append(f"{name}: {_count_outcomes(last) if last else 'no checks were applied yet'}")
+        notes.append(f"{name}: {_count_outcomes(last) if last else 'no checks were applied yet'}")
     if not counts_as:
-        return StatusAnswer(well=True, state="UNKNOWN", told=tuple(told))
+        return StatusAnswer(well=True, state="UNKNOWN", told=tuple(notes))
     worst = max(counts_as, key=list(CheckOutcome).index)
-    return StatusAnswer(well=worst is not CheckOutcome.ERROR, state=str(worst), told=tuple(told))
+    return StatusAnswer(well=worst is not CheckOutcome.ERROR, state=str(worst), told=tuple(notes))
 
 
 def _count_outcomes(outcomes: Sequence[CheckOutcome]) -> str:

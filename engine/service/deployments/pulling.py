@@ -57,7 +57,7 @@ def pull_evaluations(
     environ: Mapping[str, str],
     of_store: str | None = None,
     since: datetime | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Pulled:
     """Pull the missing evaluations of a deployment, and return their counts.
 
@@ -84,7 +84,7 @@ def pull_evaluations(
     if of_store is not None and of_store not in stores:
         help_ = did_you_mean(of_store, stores, "the stores are")
         raise UsageError(f"the spec has no evaluation store {of_store!r}; {help_}")
-    target = open_target(project, infrastructure, environ, tell)
+    target = open_target(project, infrastructure, environ, report)
     found = target.find(name)
     if found is None or found.row.active_revision is None:
         raise UsageError(f"{name}: nothing is deployed yet, so there is nothing to pull")
@@ -94,11 +94,11 @@ def pull_evaluations(
             "do not belong here"
         )
 
-    def tell_waiting(busy: LockBusy) -> None:
-        tell(f"waits until another pull has ended: {busy.holder}")
+    def report_waiting(busy: LockBusy) -> None:
+        report(f"waits until another pull has ended: {busy.holder}")
 
-    with store.locks.hold(f"pull {name}", waiting=tell_waiting), target.open_evaluations(name) as source:
-        pull = _Pull(project, infrastructure, store, source, Wanted(name, of_store, since), tell)
+    with store.locks.hold(f"pull {name}", waiting=report_waiting), target.open_evaluations(name) as source:
+        pull = _Pull(project, infrastructure, store, source, Wanted(name, of_store, since), report)
         return pull.carry_out()
 
 
@@ -112,9 +112,9 @@ class _Pull:
         store: Store,
         source: EvaluationSource,
         wanted: Wanted,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        self._project, self._store, self._source, self._wanted, self._tell = project, store, source, wanted, tell
+        self._project, self._store, self._source, self._wanted, self._report = project, store, source, wanted, report
         self._here = PulledState(store, wanted.deployment, infrastructure)
         self._infrastructure = infrastructure
 
@@ -184,7 +184,7 @@ class _Pull:
                 self._here.add(arrived, superseded_by)
             entries, done = entries[taken:], done + len(arrived)
             if entries:
-                self._tell(f"{what}: {done:,} brought, {len(entries):,} to come")
+                self._report(f"{what}: {done:,} brought, {len(entries):,} to come")
         return done
 
     def _receive(self, entries: Sequence[EvaluationEntry], staging: Path) -> tuple[list[Arrival], int]:

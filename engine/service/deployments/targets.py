@@ -79,14 +79,14 @@ def open_target(
     project: ProjectSpec,
     infrastructure: str,
     environ: Mapping[str, str],
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> DeploymentTarget:
     """Return the target for a declared infrastructure.
 
     Parameters
     ----------
-    tell
+    report
         Called with each progress message.
     checkpoint
         Called with the name of each point where a crash must be harmless.
@@ -100,10 +100,10 @@ def open_target(
             )
         from engine.service.deployments.directory_target import DirectoryTarget
 
-        return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
+        return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, report, checkpoint)
     from engine.service.deployments.node.target import NodeTarget
 
-    return NodeTarget(open_node(project, infrastructure, environ), tell)
+    return NodeTarget(open_node(project, infrastructure, environ), report)
 
 
 def is_node(project: ProjectSpec, infrastructure: str) -> bool:

@@ -69,7 +69,7 @@ class ChildProcess:
         self.stopped_at = time.monotonic()
         self.process.ask_to_end()
 
-    def insist(self) -> None:
+    def kill_supervisor(self) -> None:
         """Kill its supervisor too, if that has not ended KILL_SECONDS after `kill`."""
         if self.killed and time.monotonic() > self.stopped_at + KILL_SECONDS:
             self.process.kill()
@@ -165,7 +165,7 @@ class ChildRuns:
         def take_line(line: LogLine) -> None:
             if line.scenario and child.begun is None:
                 child.begun = time.monotonic()
-                self._tell("begun", child)
+                self._report("begun", child)
             self._show_line(line)
 
         try:
@@ -174,9 +174,9 @@ class ChildRuns:
             child.problem = f"its replies could not be read: {error!r}"
         finally:
             child.process.end()
-            self._tell("ended", child)
+            self._report("ended", child)
 
-    def _tell(self, kind: Literal["begun", "ended"], child: ChildProcess) -> None:
+    def _report(self, kind: Literal["begun", "ended"], child: ChildProcess) -> None:
         self._news.put(ChildNews(kind, child))
         self._wake()
 
@@ -192,7 +192,7 @@ class ChildRuns:
                     news.child.thread.join()
             found.append(news)
         for child in self.active:
-            child.insist()
+            child.kill_supervisor()
         return found
 
     def _note_loaded(self, child: ChildProcess) -> None:

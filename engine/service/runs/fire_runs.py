@@ -21,7 +21,7 @@ from engine.store import Fire, FireState, Pause, Store, generate_id
 LOOK_SECONDS = 1.0
 """Seconds between looks for changes by other processes: pauses, ends of runs, the end of another leader."""
 
-TELL_SECONDS = 30.0
+REPORT_SECONDS = 30.0
 """Seconds to wait before dead runs are marked again, after marking them has failed."""
 
 MOST_TRIES = 3
@@ -57,7 +57,7 @@ class FireRuns:
         probes: DataProbes,
         *,
         get_store: Callable[[], Store],
-        tell: Callable[..., None],
+        report: Callable[..., None],
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
         release: str,
@@ -65,10 +65,10 @@ class FireRuns:
     ) -> None:
         self._spec, self._key = spec, str(spec.path)
         self._processes, self._fires, self._state, self._probes = processes, fires, state, probes
-        self._get_store, self._tell = get_store, tell
+        self._get_store, self._report = get_store, report
         self._clock, self._monotonic, self._release, self._checkpoint = clock, monotonic, release, checkpoint
         self._last_started: dict[str, datetime] = {}
-        self._next_tell = 0.0
+        self._next_report = 0.0
         self.dispatching = True
         self.other_release = ""
 
@@ -130,8 +130,8 @@ class FireRuns:
             self.other_release = text
         if child.fire is None:
             if conversation is None or conversation.call is None:
-                self._tell("problem", f"runs that have died could not be told: {text}")
-                self._next_tell = self._monotonic() + TELL_SECONDS
+                self._report("problem", f"runs that have died could not be told: {text}")
+                self._next_report = self._monotonic() + REPORT_SECONDS
             return
         fire = self._fires.find_of_process(child)
         if fire is None:
@@ -156,7 +156,7 @@ class FireRuns:
         elif not store.runs.is_alive(run.id):
             if text and not fire.reason:
                 self._fires.change(fire, reason=text)
-            self.tell_dead()
+            self.report_dead_runs()
 
     def _settle_unbegun(self, fire: Fire, text: str) -> None:
         if not text or text == SERVER_ENDED:  # the server ended before the run began: start the same run again
@@ -175,18 +175,18 @@ class FireRuns:
         for fire in self._fires.list_all():
             if fire.state is not FireState.WAITING and fire.number not in followed:
                 self._settle(fire)
-        if self._monotonic() >= self._next_tell and self._get_store().runs.list_dead():
-            self.tell_dead()
+        if self._monotonic() >= self._next_report and self._get_store().runs.list_dead():
+            self.report_dead_runs()
 
-    def tell_dead(self) -> None:
+    def report_dead_runs(self) -> None:
         """Start a process that marks dead runs and composes their messages, which needs much memory."""
         if (
             not self.dispatching
-            or self._monotonic() < self._next_tell
+            or self._monotonic() < self._next_report
             or any(child.owner == self._key and child.fire is None for child in self._processes.active)
         ):
             return
-        self._next_tell = self._monotonic() + LOOK_SECONDS
+        self._next_report = self._monotonic() + LOOK_SECONDS
         self._processes.start(self._key, AbortRequest(spec=self._spec.path, release=self._release), self._spec.project)
 
     def end_overtime(self) -> None:

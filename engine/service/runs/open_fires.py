@@ -19,7 +19,7 @@ class OpenFires:
     ----------
     get_store
         Returns the state of the project; raises StoreError if this server does not run it.
-    tell
+    report
         Reports an event to the user: its kind, a text, and facts.
     clock
         Returns the time in UTC.
@@ -35,11 +35,11 @@ class OpenFires:
     def __init__(
         self,
         get_store: Callable[[], Store],
-        tell: Callable[..., None],
+        report: Callable[..., None],
         clock: Callable[[], datetime],
         checkpoint: Callable[[str], None],
     ) -> None:
-        self._get_store, self._tell, self._clock, self._checkpoint = get_store, tell, clock, checkpoint
+        self._get_store, self._report, self._clock, self._checkpoint = get_store, report, clock, checkpoint
         self._fires: dict[int, Fire] = {}
         self._tries: dict[int, int] = {}
         self._process_ends: dict[int, str] = {}
@@ -73,7 +73,7 @@ class OpenFires:
         if fire.state is FireState.WAITING:
             self._fires[fire.number] = fire
         else:
-            self._tell_fire(fire)
+            self._report_fire(fire)
 
     def change(self, fire: Fire, **values: Any) -> None:
         """Set fields of a fire."""
@@ -95,14 +95,14 @@ class OpenFires:
         self._tries.pop(number, None)
         self._process_ends.pop(number, None)
         if changed.state is not FireState.DONE:
-            self._tell_fire(changed)
+            self._report_fire(changed)
 
     def postpone(self, fire: Fire, reason: str) -> None:
         """Delay a fire whose run could not begin; the first time is reported."""
         tries = self.count_tries(fire)
         self._tries[fire.number] = tries + 1
         if not tries:
-            self._tell("waits", f"{_name_fire(fire)} waits: {reason}", **_list_facts(fire))
+            self._report("waits", f"{_name_fire(fire)} waits: {reason}", **_list_facts(fire))
         self.change(fire, **postpone_fire(self._clock(), tries, reason))
 
     def conclude(self, fire: Fire, changes: Mapping[str, Any], run: RunRecord | None = None) -> None:
@@ -110,7 +110,7 @@ class OpenFires:
         self._checkpoint("before mark")
         self.change(fire, **changes)
         if run is not None:
-            self._tell_run(replace(fire, **changes), run)
+            self._report_run(replace(fire, **changes), run)
 
     def count_tries(self, fire: Fire) -> int:
         """Return how often the run of a fire could not begin."""
@@ -128,16 +128,16 @@ class OpenFires:
         """Return how the process of a fire's run has ended; empty if this server has not seen it."""
         return self._process_ends.get(fire.number, "")
 
-    def _tell_fire(self, fire: Fire) -> None:
+    def _report_fire(self, fire: Fire) -> None:
         what = f"into fire {fire.into}" if fire.into else fire.reason
-        self._tell(str(fire.state).lower(), f"{_name_fire(fire)} {fire.state}: {what}", **_list_facts(fire))
+        self._report(str(fire.state).lower(), f"{_name_fire(fire)} {fire.state}: {what}", **_list_facts(fire))
 
-    def _tell_run(self, fire: Fire, run: RunRecord) -> None:
+    def _report_run(self, fire: Fire, run: RunRecord) -> None:
         seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
         text = f"{_name_fire(fire)} -> run {shorten_id(run.id)} -> {run.state} in {seconds:.1f} s"
         facts = {"run": run.id, "outcome": run.state, "seconds": seconds}
         reason = fire.reason or _find_failure(run)
-        self._tell("run", f"{text}{f': {reason}' if reason else ''}", **_list_facts(fire), **facts)
+        self._report("run", f"{text}{f': {reason}' if reason else ''}", **_list_facts(fire), **facts)
 
 
 def _find_failure(run: RunRecord) -> str:

@@ -31,13 +31,13 @@ def compare_datasets(
     fired = {name: state.seen.get("fired", {}).get(name, one.content) for name, one in sorted(files.items())}
     noted = note_files(state, found, now, fired=fired)
     unreadable = is_unreadable(noted, now)
-    told = bool(state.seen.get("unreadable")) and bool(found.errors)
-    if told != bool(state.seen.get("unreadable")):
-        noted = replace(noted, seen={**noted.seen, "unreadable": told})
+    reported = bool(state.seen.get("unreadable")) and bool(found.errors)
+    if reported != bool(state.seen.get("unreadable")):
+        noted = replace(noted, seen={**noted.seen, "unreadable": reported})
     differing = {name for name, one in files.items() if one.content != fired[name]}
     changed = [name for name in trigger.datasets if not differing.isdisjoint(found.sources[name])]
     wanted = len(changed) == len(trigger.datasets) if trigger.all else bool(changed)
-    news = unreadable and not told
+    news = unreadable and not reported
     if found.writing or (found.errors and not unreadable) or not (wanted or news):
         return noted, []
     now_seen = {name: files[name].content for name in fired}

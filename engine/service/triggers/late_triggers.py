@@ -13,7 +13,7 @@ LATE = timedelta(minutes=1)
 """A due trigger counts as late after this time; engine serve evaluates triggers every second."""
 
 
-def tell_late_triggers(project: ProjectSpec, store: Store, now: datetime) -> list[str]:
+def describe_late_triggers(project: ProjectSpec, store: Store, now: datetime) -> list[str]:
     """Return sentences about triggers that engine serve does not evaluate or evaluates late; empty if all is well."""
     triggers = [(name, one) for name, scenario in project.scenarios.items() for one in scenario.triggers]
     if not triggers:

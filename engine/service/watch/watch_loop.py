@@ -46,12 +46,12 @@ def watch_specs(
     projects = [WatchedProject(path, variables, scenarios, listener) for path in specs]
     runner = _Runner(environ, listener)
     try:
-        with WatchedFolders(listener.say) as folders:
+        with WatchedFolders(listener.report) as folders:
             for project in projects:
                 project.start()
             folders.observe(list_folders(_list_sources(projects)))
             _run_due(projects, runner)
-            _tell_watched(projects, listener)
+            _report_watched(projects, listener)
             look_took = 0.0
             while True:
                 _wait_for_change(projects, folders, gather=max(GATHER_SECONDS, 2 * look_took))
@@ -81,7 +81,7 @@ class _Runner:
         try:
             conversation = self._process.execute(request, pass_on=self._listener.show_line, take_run=project.show_run)
         except KeyboardInterrupt:
-            self._listener.say(f"{project.path}: interrupted; a run that was at work is ABORTED")
+            self._listener.report(f"{project.path}: interrupted; a run that was at work is ABORTED")
             raise
         if conversation.call is not None:
             self._load = LoadRequest(modules=conversation.call.modules, kernels=conversation.call.kernels)
@@ -131,10 +131,10 @@ def _list_sources(projects: Sequence[WatchedProject]) -> list[WatchedSource]:
     return [source for project in projects for source in project.sources]
 
 
-def _tell_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:
+def _report_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:
     files = {path for project in projects for path in project.files.paths}
     folders = {path.parent for path in files}
-    listener.say(f"watching {_count(len(files), 'file')} in {_count(len(folders), 'folder')}; Ctrl-C ends")
+    listener.report(f"watching {_count(len(files), 'file')} in {_count(len(folders), 'folder')}; Ctrl-C ends")
 
 
 def _count(number: int, what: str) -> str:

@@ -55,12 +55,12 @@ class WatchedFolders:
 
     Parameters
     ----------
-    say
+    report
         Called with messages for the user.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._said: set[str] = set()
         self._observer: BaseObserver | None = None
         self._observed: dict[_ObservedFolder, ObservedWatch] = {}
@@ -150,7 +150,7 @@ class WatchedFolders:
         self._polled.add(folder)
         if why not in self._said:
             self._said.add(why)
-            self._say(f"{why}: its files are looked at every {POLL_SECONDS:g} s")
+            self._report(f"{why}: its files are looked at every {POLL_SECONDS:g} s")
 
 
 class _ChangeHandler(FileSystemEventHandler):

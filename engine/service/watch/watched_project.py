@@ -28,14 +28,14 @@ from engine.service.sources.watched_sources import (
 )
 from engine.spec import ProjectSpec, list_spec_files, load
 
-TOLD_SECONDS = 3.0
+REPORTED_SECONDS = 3.0
 """A wait for files that takes longer is reported."""
 
 
 class WatchListener(Protocol):
     """Reports the events of `engine watch` to the user."""
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Show a message about the watching itself."""
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
@@ -109,7 +109,7 @@ class WatchedProject:
             self.files.look(self.sources, self._is_output)
         if self.files.wait_seconds() <= 0:
             self._changed += self.files.take()
-        self._tell_wait()
+        self._report_wait()
 
     def wait_seconds(self) -> float:
         """Return the seconds until the next look at the files, when changes may have settled."""
@@ -164,16 +164,16 @@ class WatchedProject:
         asked_at_start, self._asked_at_start = self._asked_at_start, True
         self._answered, self._changed = self._project, []
         if conversation.call is None:
-            self._listener.say(f"{self.path} could not be run: {conversation.describe_failure()}")
+            self._listener.report(f"{self.path} could not be run: {conversation.describe_failure()}")
         else:
             self._outputs.update(map(make_absolute, conversation.call.written))
             for text in conversation.call.undelivered:
-                self._listener.say(text)
+                self._listener.report(text)
             if conversation.call.served:
-                self._tell_server()
-            self._tell_problems(conversation.call.problems)
+                self._report_server()
+            self._report_problems(conversation.call.problems)
             if not (conversation.runs or conversation.call.problems) and asked_at_start:
-                self._listener.say(f"{', '.join(changed[:3])} changed: nothing to compute, all is reused")
+                self._listener.report(f"{', '.join(changed[:3])} changed: nothing to compute, all is reused")
         self.files.look(self.sources, self._is_output)
         # a change after the result may be the user's reaction to it, and was not made by the run
         made = [one for one in self.files.changed.values() if not _changed_after(one, conversation.answered_ns)]
@@ -189,14 +189,14 @@ class WatchedProject:
             self._listener.show_findings(wrong.diagnostics)
             self._keep_last_good()
         except EngineError as wrong:
-            self._listener.say(f"error: {wrong}")
+            self._listener.report(f"error: {wrong}")
             self._keep_last_good()
         else:
             if self._project is not None and not self._valid:
-                self._listener.say(f"{self.path} is valid again")
+                self._listener.report(f"{self.path} is valid again")
             self._project, self._valid = project, True
             if self._answered is not None and _say_the_same(project, self._answered):
-                self._listener.say(f"{self.path} says the same as at its last run")
+                self._listener.report(f"{self.path} says the same as at its last run")
                 self._changed = [one for one in self._changed if one.source.part != "spec"]
             self.sources = find_watched_sources(project)
             self._outputs |= find_outputs(project)
@@ -210,19 +210,19 @@ class WatchedProject:
         self._valid = False
         others = [source for source in self.sources if source.part != "spec"]
         self.sources = [WatchedSource("spec", path) for path in list_spec_files(self.path)] + others
-        self._listener.say(f"{self.path} is invalid: it is run when it is valid again")
+        self._listener.report(f"{self.path} is invalid: it is run when it is valid again")
 
     def _is_output(self, path: Path) -> bool:
         absolute = make_absolute(path)
         return absolute in self._outputs or not self._outputs.isdisjoint(absolute.parents)
 
-    def _tell_wait(self) -> None:
-        text = self.files.describe_wait(TOLD_SECONDS)
+    def _report_wait(self) -> None:
+        text = self.files.describe_wait(REPORTED_SECONDS)
         if text and text != self._last_wait:
-            self._listener.say(text)
+            self._listener.report(text)
         self._last_wait = text
 
-    def _tell_server(self) -> None:
+    def _report_server(self) -> None:
         """Warn that a server starts the same scenarios, so that one change may be run and reported twice."""
         if self._project is None:
             return
@@ -233,16 +233,16 @@ class WatchedProject:
                 "changed may be run and told twice"
             )
 
-    def _tell_problems(self, problems: tuple[str, ...]) -> None:
+    def _report_problems(self, problems: tuple[str, ...]) -> None:
         if problems != self._last_problems:
             for problem in problems:
-                self._listener.say(f"{self.path} cannot be run now: {problem}")
+                self._listener.report(f"{self.path} cannot be run now: {problem}")
         self._last_problems = problems
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            self._listener.say(text)
+            self._listener.report(text)
 
 
 def _changed_after(one: ChangedFile, moment_ns: int) -> bool:

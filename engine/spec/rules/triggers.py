@@ -114,9 +114,9 @@ def _warn_about_clock_changes(
 ) -> None:
     """Warn of effects on a trigger in the coming years, according to `describe`."""
     now = draft.variables.names["as_of"]
-    if isinstance(now, date) and (told := describe(now.year)):
+    if isinstance(now, date) and (changes := describe(now.year)):
         name = trigger.timezone or draft.spec.timezone
-        message = f"the clocks of {name} change at this time of day: {told}"
+        message = f"the clocks of {name} change at this time of day: {changes}"
         at = draft.value_position(*path)
         findings.warning(at, "clock-change", message, "choose another hour, or add timezone: UTC")
 

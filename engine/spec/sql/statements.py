@@ -112,15 +112,15 @@ def _find_outer_references(sql: str) -> tuple[tuple[VariableReference, ...], lis
     quoted = [match.span() for match in _QUOTED.finditer(sql)]
     outer, found = [], list[Problem]()
     for reference in find_references(sql):
-        around = next(((start, end) for start, end in quoted if start <= reference.offset < end), None)
-        if around is None:
+        literal = next(((start, end) for start, end in quoted if start <= reference.offset < end), None)
+        if literal is None:
             outer.append(reference)
             if not reference.parts:
                 message = f"{reference.text} is not a reference to a variable"
                 found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
-        elif sql[around[0]] in "'\"":
-            found += check_quoted_references(sql[slice(*around)], around[0], [reference])
-        elif sql[around[0]] == "$":
+        elif sql[literal[0]] in "'\"":
+            found += check_quoted_references(sql[slice(*literal)], literal[0], [reference])
+        elif sql[literal[0]] == "$":
             message = f"{reference.text} is inside a text, where a variable is not filled in"
             found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write the value itself"))
     return tuple(outer), found

@@ -50,17 +50,17 @@ def describe_interval_clock_changes(
 def _describe_changes(
     list_times: Callable[[datetime, datetime], list[datetime]], fixed: bool, zone: tzinfo, year: int
 ) -> str | None:
-    told: dict[bool, str] = {}
+    texts: dict[bool, str] = {}
     for start, end, forward in _list_clock_changes(zone, year):
-        if forward in told or not (times := list_times(start, end)):
+        if forward in texts or not (times := list_times(start, end)):
             continue
         clock = [f"{one:%H:%M}" for one in times]
         shown = join_words(clock, "or") if len(clock) <= MOST_TIMES else join_some(clock, MOST_TIMES)
         if forward:
-            told[True] = f"on a day without {shown} it {f'starts at {end:%H:%M}' if fixed else 'does not start then'}"
+            texts[True] = f"on a day without {shown} it {f'starts at {end:%H:%M}' if fixed else 'does not start then'}"
         else:
-            told[False] = f"on a day with {shown} twice it starts {'the first time' if fixed else 'both times'}"
-    return "; ".join(told[forward] for forward in sorted(told, reverse=True)) or None
+            texts[False] = f"on a day with {shown} twice it starts {'the first time' if fixed else 'both times'}"
+    return "; ".join(texts[forward] for forward in sorted(texts, reverse=True)) or None
 
 
 def _list_interval_times(

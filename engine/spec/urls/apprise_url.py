@@ -43,25 +43,25 @@ def load_service(url: str, warnings: list[str] | None = None) -> "apprise.Notify
     asset = apprise.AppriseAsset(
         app_id="engine", app_desc="engine", pgp_autogen=False, pem_autogen=False, http_redirects=False
     )
-    with listen_to_apprise() as heard:
+    with listen_to_apprise() as warned:
         service = apprise.Apprise.instantiate(url, asset=asset)
     if not isinstance(service, apprise.NotifyBase):
-        raise DeliveryError(mask_url_parts(f"apprise cannot use the URL: {'; '.join(heard)}", url))
+        raise DeliveryError(mask_url_parts(f"apprise cannot use the URL: {'; '.join(warned)}", url))
     if warnings is not None:
-        warnings += heard
+        warnings += warned
     return service
 
 
 @contextmanager
 def listen_to_apprise() -> Iterator[list[str]]:
     """Yield the list of apprise's messages in this thread: warnings, errors, and replies of services."""
-    heard: list[str] = []
-    listener = _Listener(threading.get_ident(), heard)
+    warned: list[str] = []
+    listener = _Listener(threading.get_ident(), warned)
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.DEBUG)
     logger.addHandler(listener)
     try:
-        yield heard
+        yield warned
     finally:
         logger.removeHandler(listener)
 
@@ -69,15 +69,15 @@ def listen_to_apprise() -> Iterator[list[str]]:
 class _Listener(logging.Handler):
     """Keeps the log records of one thread: another may still wait for a server after its timeout."""
 
-    def __init__(self, thread: int, heard: list[str]) -> None:
+    def __init__(self, thread: int, warned: list[str]) -> None:
         super().__init__()
         self._thread = thread
-        self._heard = heard
+        self._warned = warned
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if record.thread == self._thread and (record.levelno >= logging.WARNING or text.startswith(DETAIL_PREFIXES)):
-            self._heard.append(text)
+            self._warned.append(text)
 
 
 def mask_url_parts(text: str, url: str) -> str:

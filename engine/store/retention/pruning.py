@@ -88,7 +88,7 @@ def prune_state(
     now: datetime,
     *,
     dry: bool = False,
-    goes_on: Callable[[], bool] = lambda: True,
+    may_continue: Callable[[], bool] = lambda: True,
 ) -> Pruned:
     """Remove everything that the retention of the project does not keep, and the leftovers of killed processes.
 
@@ -99,14 +99,14 @@ def prune_state(
     ----------
     dry
         Remove nothing, and return what would be removed.
-    goes_on
+    may_continue
         Called before each transaction; if it returns False, the rest is removed the next time.
     """
     if not dry:
         store.folders.remove_leftovers()
     with store.database.begin_read() as connection:
         expired = _find_expired(connection, project, now)
-    pruning = _Pruning(store, dry, goes_on)
+    pruning = _Pruning(store, dry, may_continue)
     for name, some in _group_by_store(expired.evaluations):
         pruning.remove_evaluations(name, some)
     for name, some in _group_by_store(expired.files):
@@ -176,10 +176,10 @@ def _find_needed_measurements(connection: Connection, project: ProjectSpec) -> s
 class _Pruning:
     """Removes expired rows and files part by part, and counts them."""
 
-    def __init__(self, store: Store, dry: bool, goes_on: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, dry: bool, may_continue: Callable[[], bool]) -> None:
         self._store = store
         self._dry = dry
-        self._goes_on = goes_on
+        self._may_continue = may_continue
         with translate_errors(store.folder):
             self._with_files = {path.name for path in (store.folder / "evaluations").iterdir()}
         self.counts: Counter[str] = Counter()
@@ -200,7 +200,7 @@ class _Pruning:
 
     def remove_runs(self, ids: Sequence[str], kept_measurements: Collection[int]) -> None:
         """Remove runs with their steps, events, sent messages, files, and results for datasets."""
-        if not self._goes_on():
+        if not self._may_continue():
             return
         folders = [self._store.runs.path_of(id_) for id_ in ids]
         size = sum(map(measure_folder, folders))
@@ -212,13 +212,13 @@ class _Pruning:
 
     def remove_run_ends(self, numbers: Sequence[int]) -> None:
         """Remove the ends of removed runs."""
-        if self._goes_on() and not self._dry:
+        if self._may_continue() and not self._dry:
             with self._store.database.begin_write() as connection:
                 connection.execute(delete(run_ends).where(run_ends.c.number.in_(numbers)))
 
     def remove_fires(self, numbers: Sequence[int]) -> None:
         """Remove fires."""
-        if not self._goes_on():
+        if not self._may_continue():
             return
         if not self._dry:
             with self._store.database.begin_write() as connection:
@@ -227,7 +227,7 @@ class _Pruning:
 
     def remove_attachments(self, numbers: Sequence[int], now: datetime) -> None:
         """Remove the attachments of messages; a refused message, which can be sent again, gets a note in its text."""
-        if not self._goes_on():
+        if not self._may_continue():
             return
         of_messages = attachments.c.message.in_(numbers)
         with self._store.database.begin_read() as connection:
@@ -242,7 +242,7 @@ class _Pruning:
 
     def _hold_store(self, name: str, remove: Callable[[], object]) -> bool:
         """Call `remove` under the lock of an evaluation store; return False if a run is writing to the store."""
-        if name in self.busy or not self._goes_on():
+        if name in self.busy or not self._may_continue():
             return False
         if self._dry:
             return True

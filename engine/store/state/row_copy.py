@@ -75,5 +75,5 @@ def _continue_numbers(connection: Connection, table: Table) -> None:
     name = quote_name(table.schema, table.name)
     sequence = connection.scalar(select(func.pg_get_serial_sequence(name, "number")))
     if newest is not None and sequence is not None:
-        go_on = text("SELECT setval(CAST(:sequence AS regclass), :newest)")
-        connection.execute(go_on, {"sequence": sequence, "newest": newest})
+        set_sequence = text("SELECT setval(CAST(:sequence AS regclass), :newest)")
+        connection.execute(set_sequence, {"sequence": sequence, "newest": newest})

@@ -97,7 +97,11 @@ def test_runs_and_one_run_with_its_log(said: Engine) -> None:
         (("show", "drift", "--label", "prity=w1"), "did you mean 'parity'?"),
         (("show", "drift", "--label", "parity"), "'parity' is not KEY=VALUE"),
         (("show", "--checks"), "--checks needs an evaluation store or a dataset"),
-        (("show", "--runs", "--metric", "ks.age"), "apply only to the table of a store"),
+        (
+            ("show", "--last", "3"),
+            "--last does not apply to engine show SPEC, only to engine show SPEC STORE, STORE --",
+        ),
+        (("show", "--runs", "--metric", "ks.age"), "--runs, only to engine show SPEC STORE"),
         (("show", "--run", "77"), "there is no run '77'"),
         (("compare", "drift", "w1"), "no evaluation before 'w1'"),
         (("compare", "drift", "w3", "--reference", "dataset:befor"), "did you mean 'before'?"),

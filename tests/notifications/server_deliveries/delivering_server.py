@@ -57,7 +57,7 @@ class Service:
 
     def start(self, project: ProjectSpec, environ: dict[str, str] | None = None) -> DeliveryLoop:
         self.loop = DeliveryLoop(
-            self.folder / "state", project, environ or {}, tell=self.events.append, clock=self.clock
+            self.folder / "state", project, environ or {}, report=self.events.append, clock=self.clock
         )
         self.loop.start()
         return self.loop

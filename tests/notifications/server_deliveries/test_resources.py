@@ -78,7 +78,7 @@ def resident():
     return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line).split()[1])
 
 ahead = timedelta()
-loop = DeliveryLoop(folder / "state", load(folder / "p.yaml", environ={}), {}, tell=lambda event: None,
+loop = DeliveryLoop(folder / "state", load(folder / "p.yaml", environ={}), {}, report=lambda event: None,
                     clock=lambda: utc_now() + ahead)
 loop.start()
 time.sleep(1)
@@ -115,7 +115,7 @@ from engine.service.deliveries.heartbeat import Heartbeat
 from engine.spec import load
 
 folder, events = Path(sys.argv[1]), []
-loop = DeliveryLoop(folder / "state", load(folder / "p.yaml", environ={}), {}, tell=events.append)
+loop = DeliveryLoop(folder / "state", load(folder / "p.yaml", environ={}), {}, report=events.append)
 loop.start()
 while len(events) < 6:
     time.sleep(0.1)

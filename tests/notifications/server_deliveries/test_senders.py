@@ -92,7 +92,7 @@ def test_a_person_who_asks_for_a_new_try_makes_the_server_send_within_seconds(tm
     service.store = Store.open(state)
     service.queue("post")
     environ = {"SMTP_URL": f"smtp://127.0.0.1:{server.port}?tls=none"}
-    loop = DeliveryLoop(state, load(spec, environ={}), environ, tell=service.events.append)
+    loop = DeliveryLoop(state, load(spec, environ={}), environ, report=service.events.append)
     loop.start()
     service.wait(lambda: "DOWN" in service.states())
     asked = subprocess.run(
@@ -115,7 +115,7 @@ from engine.service.deliveries.delivery_loop import DeliveryLoop
 from engine.spec import load
 
 folder = Path(sys.argv[1])
-loop = DeliveryLoop(folder / "state", load(folder / "p.yaml", environ={}), {}, tell=lambda event: None)
+loop = DeliveryLoop(folder / "state", load(folder / "p.yaml", environ={}), {}, report=lambda event: None)
 loop.start()
 time.sleep(60)
 """

@@ -44,12 +44,12 @@ class NodeTarget:
 
     Attributes
     ----------
-    tell
+    report
         Called with each progress message.
     """
 
     client: NodeClient
-    tell: Callable[[str], None] = lambda _: None
+    report: Callable[[str], None] = lambda _: None
     pause: Callable[[float], None] = time.sleep
 
     def find(self, deployment: str) -> DeployedState | None:
@@ -152,8 +152,8 @@ class NodeTarget:
             if problem.status != 404 or order.archive is None:
                 raise
         if order.archive is not None and size is not None:
-            told = f"{order.bundle_name} ({order.bundle[:12]}), {format_bytes(size)}"
-            self.tell(f"sends {told}, to the node {self.client.name}")
+            sent = f"{order.bundle_name} ({order.bundle[:12]}), {format_bytes(size)}"
+            self.report(f"sends {sent}, to the node {self.client.name}")
             self.client.send_file(path, order.archive, BundleAnswer)
 
     def _follow(self, operation: OperationRow) -> OperationRow:
@@ -161,7 +161,7 @@ class NodeTarget:
         try:
             return self._follow_events(operation)
         except (KeyboardInterrupt, EngineError):
-            self.tell(
+            self.report(
                 f"the node {self.client.name} goes on with the operation {operation.id}; engine deployments SPEC show "
                 f"{operation.deployment} tells what has become of it"
             )
@@ -176,7 +176,7 @@ class NodeTarget:
                     if kind == "said":
                         event = self.client.parse(data, OperationEvent)
                         last = event.number
-                        self.tell(event.text)
+                        self.report(event.text)
                 found = self.client.ask("GET", path, OperationRow)
                 if found.ended is not None:
                     return found
@@ -186,7 +186,7 @@ class NodeTarget:
                 now = time.monotonic()
                 if not lost_since:
                     lost_since = now
-                    self.tell(f"the connection was lost ({problem}); asks again")
+                    self.report(f"the connection was lost ({problem}); asks again")
                 if now - lost_since > PATIENCE_SECONDS:
                     raise
             self.pause(LOOK_SECONDS)

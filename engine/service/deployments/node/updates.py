@@ -60,7 +60,7 @@ class NodeUpdates:
         The environment of the processes.
     is_draining
         Returns whether the server is ending.
-    tell
+    report
         Called with messages for the operators of the node; from any thread.
     node_file
         The file of the node, which the processes read.
@@ -73,12 +73,12 @@ class NodeUpdates:
         node: Node,
         environ: Mapping[str, str],
         is_draining: Callable[[], bool],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         node_file: Path | None = None,
         program: Sequence[str] = UPDATE_PROCESS,
     ) -> None:
-        self._node, self._environ, self._is_draining, self._tell = node, environ, is_draining, tell
+        self._node, self._environ, self._is_draining, self._report = node, environ, is_draining, report
         self._node_file, self.program = node_file, program
         self._free = threading.Semaphore(AT_ONCE)
         self._beginning = threading.Lock()
@@ -212,7 +212,7 @@ class NodeUpdates:
                     printed.seek(max(0, size - 4 * MOST_REPORTED))
                     output = printed.read().decode("utf-8", "replace")[-MOST_REPORTED:].strip()
                     how = f"was killed by signal {-code}" if code < 0 else f"has ended with exit code {code}"
-                    self._tell(
+                    self._report(
                         f"{operation.deployment}: the process of the operation {operation.id} {how}"
                         f"{f': {output}' if output else ''}"
                     )
@@ -222,7 +222,7 @@ class NodeUpdates:
         try:
             self._node.operations.conclude(operation, OperationState.FAILED, RevisionState.FAILED, reason)
         except EngineError as error:  # the operation is concluded later
-            self._tell(str(error))
+            self._report(str(error))
 
     # --- abandoned operations
 
@@ -246,7 +246,7 @@ class NodeUpdates:
                 self._conclude_left()
             except EngineError as error:
                 if str(error) != problem:
-                    self._tell(str(error))
+                    self._report(str(error))
                 problem = str(error)
             else:
                 problem = ""
@@ -261,7 +261,7 @@ class NodeUpdates:
         ]
         if not left:
             return
-        conclude_in_process(self._node.folder, self._environ, self._tell, self._node_file)
+        conclude_in_process(self._node.folder, self._environ, self._report, self._node_file)
         still = {one.id for one in self._node.operations.list_open()}
         self._tries = {one.id: time.monotonic() + RETRY_SECONDS for one in left if one.id in still}
 

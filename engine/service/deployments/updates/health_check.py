@@ -94,7 +94,7 @@ def check_health(
     environ: Mapping[str, str],
     now: datetime,
     infrastructure: Path,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> str:
     """Check a revision, and return the findings, one per line.
 
@@ -104,7 +104,7 @@ def check_health(
         The time from which its triggers count.
     infrastructure
         The folder with the deployment.
-    tell
+    report
         Called with each progress message and warning.
 
     Raises
@@ -127,7 +127,7 @@ def check_health(
         raise UnhealthyError(str(error)) from error
     found.append(served or NOT_SERVED)
     if triggers and not served:
-        tell(NOT_SERVED)
+        report(NOT_SERVED)
     for argv, seconds in care.after:
         try:
             redact = Secrets(project, environ).redact
@@ -137,7 +137,7 @@ def check_health(
         found.append(f"hook {argv[0]}: ended well{f': {printed}' if printed else ''}")
     deadline = time.monotonic() + care.health_seconds
     for name in care.health_run:
-        tell(f"health check: runs {name!r}")
+        report(f"health check: runs {name!r}")
         found.append(_run_scenario(spec, name, care, environ, deadline))
     return "\n".join(found)
 

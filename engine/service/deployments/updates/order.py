@@ -1,4 +1,4 @@
-"""The order for an update of a deployment, and the surroundings of updates."""
+"""The order for an update of a deployment, and the context of updates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,18 +55,18 @@ class UpdateOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """The surroundings of updates: trust, environment, retention and callbacks.
+class UpdateContext:
+    """The context of updates: trust, environment, retention and callbacks.
 
     Attributes
     ----------
-    tell
+    report
         Called with each progress message.
     keys, require
         The trusted keys, and how many of them must have signed a bundle.
     node_file
         The node.yaml of the node with the deployments; None without a node. `keys`, `require`, `keep_bundles` and
-        `environ` are taken from it, see `node_surroundings.py`.
+        `environ` are taken from it, see `node_confinement.py`.
     keep_bundles
         How many received bundles are kept, including those in use: others may soon be deployed.
     checkpoint
@@ -74,7 +74,7 @@ class Surroundings:
     """
 
     environ: Mapping[str, str]
-    tell: Callable[[str], None] = lambda _: None
+    report: Callable[[str], None] = lambda _: None
     keys: Sequence["TrustedKey"] = ()
     require: int = 0
     node_file: Path | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from engine.errors import EngineError
-from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.order import UpdateContext, UpdateOrder
 from engine.store.node import Node, OperationRow, OperationState, RevisionState
 
 UPDATE_PROCESS = ("-m", "engine.service.deployments.updates.process")
@@ -49,12 +49,12 @@ def carry_out_operation(
         operation = node.operations.get(given.operation)
         with node.adopt_lock(operation.deployment, given.lock):
 
-            def tell(text: str) -> None:
+            def report(text: str) -> None:
                 node.operations.add_event(operation, text)
 
             def note_point(name: str) -> None:
                 if name in OperationState.__members__:
-                    tell(f"reached {name}")
+                    report(f"reached {name}")
                 checkpoint(name)
 
             deployment = node.find_deployment(operation.deployment)
@@ -73,9 +73,9 @@ def carry_out_operation(
                 kind=operation.kind,
                 now=given.now,
             )
-            around = Surroundings(environ=environ, tell=tell, node_file=given.node, checkpoint=note_point)
+            context = UpdateContext(environ=environ, report=report, node_file=given.node, checkpoint=note_point)
             try:
-                updater = Updater(node, deployment, around)
+                updater = Updater(node, deployment, context)
             except EngineError as problem:  # such as a node.yaml with errors
                 node.operations.conclude(operation, OperationState.FAILED, RevisionState.FAILED, str(problem))
                 return

@@ -21,14 +21,14 @@ from engine.errors import BundleError, UsageError
 from engine.formatting.hints import suggest_name
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
-from engine.service.deployments.updates.node_surroundings import check_hooks, describe_confinement
-from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.node_confinement import check_hooks, describe_confinement
+from engine.service.deployments.updates.order import UpdateContext, UpdateOrder
 from engine.spec.revisions.revision_file import STATE_CONNECTION, Revision
 from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
 
 
 def receive_bundle(
-    node: Node, places: DeploymentPlaces, operation: OperationRow, order: UpdateOrder, around: Surroundings
+    node: Node, places: DeploymentPlaces, operation: OperationRow, order: UpdateOrder, context: UpdateContext
 ) -> str:
     """Copy the archive of a bundle into the infrastructure, also for new signatures; return a text about it."""
     target = places.archive_of(order.bundle)
@@ -53,7 +53,7 @@ def receive_bundle(
                 f"the bundle {order.bundle_name} is one of the project {manifest.project!r}, not of {order.project!r}"
             )
         if present:  # invalid signatures must not remove an archive that others use
-            verify_archive(part, around.keys, around.require)
+            verify_archive(part, context.keys, context.require)
         sync_path(part)
         size = part.stat().st_size
         node.add_bundle(
@@ -70,16 +70,16 @@ def receive_bundle(
     return f"received {order.bundle_name}, {size:,} bytes"
 
 
-def verify_bundle(node: Node, places: DeploymentPlaces, order: UpdateOrder, around: Surroundings) -> str:
+def verify_bundle(node: Node, places: DeploymentPlaces, order: UpdateOrder, context: UpdateContext) -> str:
     """Check the hash of every file of the bundle, and its signatures; return a text about its signers."""
-    verified = verify_archive(places.archive_of(order.bundle), around.keys, around.require)
+    verified = verify_archive(places.archive_of(order.bundle), context.keys, context.require)
     received = next((one for one in node.list_bundles() if one.id == order.bundle), None)
     if received is not None:
         node.add_bundle(replace(received, signers=verified.signers))
     return f"signed by {', '.join(verified.signers)}" if verified.signers else "whole; no signature is asked for"
 
 
-def lay_down_release(places: DeploymentPlaces, bundle: str) -> Manifest:
+def extract_release(places: DeploymentPlaces, bundle: str) -> Manifest:
     """Extract the files of a bundle, unless they exist, and return its manifest."""
     release = places.release_of(bundle)
     if release.exists():
@@ -88,7 +88,7 @@ def lay_down_release(places: DeploymentPlaces, bundle: str) -> Manifest:
 
 
 def write_revision_file(
-    node: Node, places: DeploymentPlaces, row: RevisionRow, manifest: Manifest, around: Surroundings
+    node: Node, places: DeploymentPlaces, row: RevisionRow, manifest: Manifest, context: UpdateContext
 ) -> Path:
     """Write the file of a revision, from its row and the manifest of its bundle.
 
@@ -100,9 +100,9 @@ def write_revision_file(
         The settings contain names that the bundle lacks, or hooks that are not allowed here.
     """
     values = row.settings["values"]
-    check_hooks(around.node_file, Care.from_json(row.settings["care"]))
+    check_hooks(context.node_file, Care.from_json(row.settings["care"]))
     signers = next((one.signers for one in node.list_bundles() if one.id == row.bundle), ())
-    confinement = describe_confinement(around, places, row.deployment, signers)
+    confinement = describe_confinement(context, places, row.deployment, signers)
     release = places.release_of(row.bundle)
     found = collect_replacements(manifest, release, {*values.get("connections", {}), *confinement.connections})
     replaced: dict[str, dict[str, Any]] = {section: dict(resources) for section, resources in found.replaced.items()}
@@ -117,7 +117,7 @@ def write_revision_file(
     if values.get("server_url"):
         replaced["server"] = {"url": values["server_url"]}
     for note in found.notes:
-        around.tell(note)
+        context.report(note)
     _check_names(values, manifest, found.connections, row)
     active = dict(values["scenarios"])
     if row.settings.get("off"):

@@ -23,11 +23,11 @@ from engine.service.deployments.served_revision import NOT_SERVED, await_server
 from engine.service.deployments.settings import Care
 from engine.service.deployments.updates.health_check import check_health, check_runnable
 from engine.service.deployments.updates.hooks import run_hook
-from engine.service.deployments.updates.node_surroundings import confine_surroundings
-from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.node_confinement import confine_update
+from engine.service.deployments.updates.order import UpdateContext, UpdateOrder
 from engine.service.deployments.updates.preloading import PreloadError, preload_revision
 from engine.service.deployments.updates.release_files import (
-    lay_down_release,
+    extract_release,
     receive_bundle,
     verify_bundle,
     write_revision_file,
@@ -47,11 +47,11 @@ from engine.store.node import DeploymentRow, Node, OperationRow, OperationState,
 class Updater:
     """Carries out operations on one deployment, whose lock the caller holds."""
 
-    def __init__(self, node: Node, deployment: DeploymentRow, around: Surroundings) -> None:
+    def __init__(self, node: Node, deployment: DeploymentRow, context: UpdateContext) -> None:
         self._node, self._name = node, deployment.name
         self._project = deployment.project
         self.places = DeploymentPlaces(node.folder, deployment.name)
-        self._around = confine_surroundings(around, self.places, deployment.name)
+        self._context = confine_update(context, self.places, deployment.name)
 
     @property
     def _deployment(self) -> DeploymentRow:
@@ -67,7 +67,7 @@ class Updater:
         """
         refuse_unexpected(self._node, self._deployment, order)
         operation = begin_operation(self._node, self._deployment, order)
-        self._around.checkpoint("REQUESTED")
+        self._context.checkpoint("REQUESTED")
         return self.carry_out(operation, order)
 
     def carry_out(self, operation: OperationRow, order: UpdateOrder) -> OperationRow:
@@ -103,34 +103,34 @@ class Updater:
             self._do(
                 operation,
                 OperationState.RECEIVED,
-                lambda: receive_bundle(self._node, self.places, operation, order, self._around),
+                lambda: receive_bundle(self._node, self.places, operation, order, self._context),
             )
             self._do(
-                operation, OperationState.VERIFIED, lambda: verify_bundle(self._node, self.places, order, self._around)
+                operation, OperationState.VERIFIED, lambda: verify_bundle(self._node, self.places, order, self._context)
             )
             self._do(operation, OperationState.LAID_DOWN, lambda: self._lay_down(row))
         spec, release = self.places.revision_of(row.number), self.places.release_of(row.bundle)
         if order.kind != "disable":
-            check_runnable(spec, care, self._around.environ)
+            check_runnable(spec, care, self._context.environ)
         if order.now or order.kind == "disable":
             self._do(operation, OperationState.PRELOADED, lambda: "left out")
         else:
-            self._around.tell("proves that the bundle can run here")
+            self._context.report("proves that the bundle can run here")
             self._do(
                 operation,
                 OperationState.PRELOADED,
-                lambda: preload_revision(spec, release, care, self._around.environ),
+                lambda: preload_revision(spec, release, care, self._context.environ),
             )
         for argv, seconds in care.before if order.kind != "disable" else ():
             self._do(operation, None, partial(self._run_hook, argv, seconds, care, spec))
 
     def _lay_down(self, row: RevisionRow) -> str:
-        manifest = lay_down_release(self.places, row.bundle)
-        write_revision_file(self._node, self.places, row, manifest, self._around)
+        manifest = extract_release(self.places, row.bundle)
+        write_revision_file(self._node, self.places, row, manifest, self._context)
         return f"{len(manifest.files)} files"
 
     def _run_hook(self, argv: tuple[str, ...], seconds: float, care: Care, spec: Path) -> str:
-        environ = self._around.environ
+        environ = self._context.environ
         redact = Secrets(load(spec, environ=environ), environ).redact
         printed = run_hook(argv, seconds, Path(care.hook_folder), environ, redact)
         return f"hook {argv[0]}: ended well{f': {printed}' if printed else ''}"
@@ -148,7 +148,7 @@ class Updater:
         self._node.operations.add_step(operation, name, started, result)
         if state is not None:
             self._node.operations.advance(operation, state)
-            self._around.checkpoint(str(state))
+            self._context.checkpoint(str(state))
 
     def _fail(self, operation: OperationRow, reason: str) -> OperationRow:
         """Record that a revision was not activated and nothing has changed."""
@@ -164,13 +164,13 @@ class Updater:
         """Activate the revision of an operation, and check its health."""
         try:
             self._set_models(operation)
-            self._around.checkpoint("models set")
+            self._context.checkpoint("models set")
             self.places.move_pointer(operation.to_revision)
         except EngineError as problem:
             return self._fail(operation, str(problem))
         except OSError as error:
             return self._fail(operation, f"the link {self.places.pointer} cannot be moved: {error.strerror}")
-        self._around.checkpoint("moved")
+        self._context.checkpoint("moved")
         return self.settle(operation)
 
     def _set_models(self, operation: OperationRow) -> None:
@@ -181,9 +181,9 @@ class Updater:
         row = self._row_of(operation)
         spec = self.places.revision_of(row.number)
         if operation.kind != "disable":
-            activate_models(spec, self.places.release_of(row.bundle), self._around.environ, self._around.tell)
+            activate_models(spec, self.places.release_of(row.bundle), self._context.environ, self._context.report)
         elif operation.from_revision is not None:
-            continue_models(spec, operation.from_revision, self._around.environ)
+            continue_models(spec, operation.from_revision, self._context.environ)
 
     def settle(self, operation: OperationRow) -> OperationRow:
         """Finish an operation whose revision is active: healthy, or rolled back.
@@ -192,7 +192,7 @@ class Updater:
         """
         off = operation.kind == "disable"
         self._node.operations.activate(operation, enabled=not off)
-        self._around.checkpoint("ACTIVE")
+        self._context.checkpoint("ACTIVE")
         row = self._row_of(operation)
         if off:
             return self._conclude_off(operation)
@@ -202,19 +202,19 @@ class Updater:
         if operation.kind == "rollback":
             self._leave_revision(operation, row)
         self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.HEALTHY, error="")
-        self._around.checkpoint("HEALTHY")
+        self._context.checkpoint("HEALTHY")
         try:
             keep = Care.from_json(row.settings["care"]).keep
-            remove_old_releases(self._node, self.places, self._name, keep, self._around.keep_bundles)
+            remove_old_releases(self._node, self.places, self._name, keep, self._context.keep_bundles)
         except (EngineError, OSError) as problem:  # the update has succeeded anyway
-            self._around.tell(f"old releases could not be removed, which the next update tries again: {problem}")
+            self._context.report(f"old releases could not be removed, which the next update tries again: {problem}")
         return self._node.operations.get(operation.id)
 
     def _conclude_off(self, operation: OperationRow) -> OperationRow:
         """Wait until the triggers are disabled, and record the end of the operation."""
         started = self._node.database.now()
         try:
-            project = load(self.places.revision_of(operation.to_revision), environ=self._around.environ)
+            project = load(self.places.revision_of(operation.to_revision), environ=self._context.environ)
             result = await_server(project, self._node.folder, Care().health_seconds)
         except EngineError as problem:
             reason = f"it is switched off, but {problem}"
@@ -238,14 +238,14 @@ class Updater:
         """Return why the revision is not healthy; empty if it is."""
         started = self._node.database.now()
         spec, care = self.places.revision_of(row.number), self._read_care(row)
-        self._around.tell(f"revision {row.number} is active; checks its health")
+        self._context.report(f"revision {row.number} is active; checks its health")
         try:
-            result = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.tell)
+            result = check_health(spec, care, self._context.environ, started, self._node.folder, self._context.report)
         except EngineError as problem:
             self._node.operations.add_step(operation, "health check", started, problem=str(problem))
             # Recorded at once, so that after a crash the revision is rolled back and not checked again.
             self._node.operations.advance(operation, OperationState.ACTIVE, str(problem))
-            self._around.checkpoint("unhealthy")
+            self._context.checkpoint("unhealthy")
             return str(problem)
         self._node.operations.add_step(operation, "health check", started, result)
         return ""
@@ -256,7 +256,7 @@ class Updater:
         """Roll back to the last healthy revision; without one, disable the triggers."""
         if operation.kind == "rollback":
             reason = f"the rollback to revision {row.number} is not healthy either: {problem}"
-            self._around.tell(f"{reason}; it stays as it is")
+            self._context.report(f"{reason}; it stays as it is")
             self._node.operations.conclude(
                 operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason
             )
@@ -266,7 +266,7 @@ class Updater:
             self.quarantine(row, problem)
         if target is None:
             return self._switch_off_unhealthy(operation, problem)
-        self._around.tell(f"not healthy: {problem}; goes back to {target.bundle_name} (revision {target.number})")
+        self._context.report(f"not healthy: {problem}; goes back to {target.bundle_name} (revision {target.number})")
         back = self._run_back(order_back(self._deployment, target, operation.to_revision, by=operation.by))
         if back.state is OperationState.HEALTHY:
             state, error = OperationState.ROLLED_BACK, {}
@@ -286,7 +286,7 @@ class Updater:
     def _run_back(self, order: UpdateOrder) -> OperationRow:
         """Carry out a rollback that follows from an operation."""
         operation = begin_operation(self._node, self._deployment, order)
-        self._around.checkpoint("rollback REQUESTED")
+        self._context.checkpoint("rollback REQUESTED")
         try:
             self._prepare(operation, order)
         except EngineError as problem:
@@ -295,7 +295,7 @@ class Updater:
 
     def _switch_off_unhealthy(self, operation: OperationRow, problem: str) -> OperationRow:
         reason = f"{problem}; there is no healthy revision to go back to, so triggers start nothing any more"
-        self._around.tell(reason)
+        self._context.report(reason)
         row = self._row_of(operation)
         self._run_back(order_off(self._deployment, row, operation.by))
         self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason)
@@ -304,7 +304,7 @@ class Updater:
     def _read_care(self, row: RevisionRow) -> Care:
         """Return the steps around an update; on a node, hooks start in the home of the deployment."""
         care = Care.from_json(row.settings["care"])
-        return care if self._around.node_file is None else replace(care, hook_folder=str(self.places.home))
+        return care if self._context.node_file is None else replace(care, hook_folder=str(self.places.home))
 
     def _row_of(self, operation: OperationRow) -> RevisionRow:
         row = self._node.find_revision(self._name, operation.to_revision)
@@ -326,7 +326,7 @@ class Updater:
         return concluded
 
     def _conclude(self, operation: OperationRow) -> OperationRow:
-        self._around.tell(f"concludes the operation {operation.id}, which was interrupted after {operation.state}")
+        self._context.report(f"concludes the operation {operation.id}, which was interrupted after {operation.state}")
         pointer = self.places.read_pointer()
         if pointer == operation.to_revision:
             return self.settle(operation)

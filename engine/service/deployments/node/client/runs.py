@@ -36,7 +36,7 @@ def run_on_node(
     scenario: str,
     variables: Mapping[str, str],
     listen: Callable[[LogLine], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> RunState:
     """Request a run of a scenario, follow it, and return it after its end.
 
@@ -44,7 +44,7 @@ def run_on_node(
     ----------
     listen
         Called with each new entry of its log.
-    tell
+    report
         Called with each reason to wait.
 
     Raises
@@ -62,20 +62,20 @@ def run_on_node(
         body=RunStartRequest(variables=dict(variables)),
         key=secrets.token_hex(16),
     )
-    fire, told = asked.fire, ""
+    fire, reported = asked.fire, ""
     try:
         while fire.run is None:
             if fire.state in ("SKIPPED", "COALESCED"):
                 raise RunRefusedError(f"{scenario}: the node makes no run of it: {fire.reason or fire.state}")
-            if fire.reason and fire.reason != told:
-                tell(f"{scenario}: waits: {fire.reason}")
-                told = fire.reason
+            if fire.reason and fire.reason != reported:
+                report(f"{scenario}: waits: {fire.reason}")
+                reported = fire.reason
             time.sleep(LOOK_SECONDS)
             fire = client.ask("GET", f"{path}/fires/{fire.number}", FireState)
         return _follow_run(client, f"{path}/runs/{quote_name(fire.run)}", scenario, listen)
     except KeyboardInterrupt:
         end = f"; engine abort SPEC {fire.run} --on {deployment} ends it" if fire.run else ""
-        tell(f"{scenario}: the node goes on with it{end}; engine status SPEC {deployment} tells how it stands")
+        report(f"{scenario}: the node goes on with it{end}; engine status SPEC {deployment} tells how it stands")
         raise
 
 

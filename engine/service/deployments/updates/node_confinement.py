@@ -13,14 +13,14 @@ from engine.errors import UsageError
 from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
-from engine.service.deployments.updates.order import Surroundings
+from engine.service.deployments.updates.order import UpdateContext
 from engine.spec.reading.node_file import load_node
 from engine.spec.revisions.confinement import digest_trusted_keys, merge_given, select_variables
 from engine.spec.revisions.revision_file import find_node_path
 
 
-def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deployment: str) -> Surroundings:
-    """Return the surroundings of an update: on a node, with its trusted keys and the environment of the deployment.
+def confine_update(context: UpdateContext, places: DeploymentPlaces, deployment: str) -> UpdateContext:
+    """Return the context of an update: on a node, with its trusted keys and the environment of the deployment.
 
     Raises
     ------
@@ -29,21 +29,21 @@ def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deploym
     UsageError
         A trusted key cannot be read.
     """
-    node_file = around.node_file or find_marked_node(places.node_folder)
+    node_file = context.node_file or find_marked_node(places.node_folder)
     if node_file is None and (newest := places.find_newest_revision()) is not None:
         node_file = find_node_path(newest)
     if node_file is None:
-        return around
+        return context
     node = load_node(node_file)
-    keys = around.keys
+    keys = context.keys
     if node.resources.trusted_keys:
         from engine.bundles.signatures import load_trusted_keys  # cryptography, where there are keys
 
         keys = load_trusted_keys(node.resources.trusted_keys, node.folder)
     given = merge_given(node, deployment)
-    environ = select_variables(given, around.environ)
+    environ = select_variables(given, context.environ)
     return replace(
-        around,
+        context,
         node_file=node_file,
         keys=keys,
         require=node.resources.require,
@@ -62,13 +62,13 @@ class RevisionConfinement:
 
 
 def describe_confinement(
-    around: Surroundings, places: DeploymentPlaces, deployment: str, signers: Iterable[str]
+    context: UpdateContext, places: DeploymentPlaces, deployment: str, signers: Iterable[str]
 ) -> RevisionConfinement:
     """Return the confinement of a revision of a bundle, given the trusted keys that signed it."""
-    if around.node_file is None:
+    if context.node_file is None:
         return RevisionConfinement()
-    node = load_node(around.node_file)
-    path = os.path.relpath(around.node_file.absolute(), places.revisions.absolute())
+    node = load_node(context.node_file)
+    path = os.path.relpath(context.node_file.absolute(), places.revisions.absolute())
     given = merge_given(node, deployment)
     return RevisionConfinement(path, digest_trusted_keys(node, signers), frozenset(given.connections))
 
