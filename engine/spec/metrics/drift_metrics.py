@@ -96,7 +96,9 @@ def define_drift_metrics() -> Iterable[MetricDefinition]:
         "wasserstein_normed", "wasserstein divided by the standard deviation of the reference.", NUMERICAL_ROLE, None
     )
     yield distance(
-        "psi", "Population stability index; 0.5 is added to the counts of a bin that is empty on one side.", high=None
+        "psi",
+        "Population stability index; a count of 0 counts as 0.5 if the other side has rows in the bin.",
+        high=None,
     )
     yield distance("js", "Jensen-Shannon distance, base 2 (Lin 1991).")
     yield distance("hellinger", "Hellinger distance.")

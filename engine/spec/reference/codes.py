@@ -92,7 +92,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "on-warning": "A WARNING of a step would have a worse outcome than a failure.",
     "checks-not-applied": "A scenario builds a store, and none of its steps runs the checks of the store.",
     "no-checks": "A step runs the checks of datasets and stores that have none.",
-    "silent-failure": "A check can be ERROR, and no reporter of the scenario sends a message then.",
+    "silent-failure": "A check can be ERROR or data can be missing, and no reporter of the scenario sends then.",
     "on-change": "only_on_change, recovery or cooldown is used where it cannot work.",
     "cron": "A cron expression is not valid, or no time ever matches it.",
     "cron-days": "A cron expression restricts the day of the month and the day of the week.",
