@@ -50,9 +50,10 @@ def refined(random, kind):
     points, counts = a_table(random, kind)
     values, times = a_table(random, kind)
     wanted, gaps = random.random(len(points) + 1) < 0.5, random.integers(0, 9, len(points) + 1)
-    size = len(points) + len(values)
+    rows = np.repeat(values, np.minimum(times, 3))
+    size = len(points) + len(rows)
     written = np.zeros(size, points.dtype), np.zeros(size, np.int64), np.zeros(size + 1, np.int64), np.zeros(size + 1)
-    return points, counts, gaps, random.standard_normal(len(gaps)), wanted, values, times, *written
+    return points, counts, gaps, random.standard_normal(len(gaps)), wanted, rows, *written
 
 
 def distinct(random, kind):
@@ -176,9 +177,12 @@ def for_pairs(random):
         words = random.integers(0, 2**64, len(words), np.uint64)
     rows, first = len(words) // 2, int(random.integers(8))
     valid = random.integers(0, 256, (first + rows + 7) // 8 if random.random() < 0.5 else 0).astype(np.uint8)
-    slots = np.empty(1 << (key_counts.SLOTS_PER_KEY * rows).bit_length(), np.int32)
-    of_keys = np.zeros(2 * rows, np.uint64), np.zeros(rows, np.int32), np.zeros(rows, np.int64)
-    return words, valid, first, slots, *of_keys
+    slots = np.empty(1 << (key_counts.SLOTS_PER_KEY * (rows + 2)).bit_length(), np.int32)
+    known = int(random.integers(3))
+    keys = known + rows
+    of_keys = np.zeros(2 * keys, np.uint64), np.zeros(keys, np.int32), np.zeros(keys, np.int64)
+    of_keys[0][: 2 * known] = np.append(words[: 2 * min(known, 1)], np.arange(4, dtype=np.uint64))[: 2 * known]
+    return words, valid, first, known, slots, *of_keys
 
 
 def sides(random):
@@ -228,8 +232,8 @@ def count(random, kind):
 
 def select(random, kind):
     _, values, laid = on_ladder(random, kind)
-    wanted = random.integers(0, 2, len(laid[-1])).astype(np.uint8)
-    return with_odd_ones(random, values), *laid, wanted, np.zeros(len(values) + 1, values.dtype)
+    wanted, cells = (random.integers(0, 2, len(sized)).astype(np.uint8) for sized in (laid[-1], laid[-2]))
+    return with_odd_ones(random, values), *laid, wanted, cells, np.zeros(len(values) + 1, values.dtype)
 
 
 def with_odd_ones(random, values):

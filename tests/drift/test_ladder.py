@@ -119,7 +119,11 @@ def test_values_of_wanted_gaps_are_selected(both, data):
     wanted = np.array(
         data.draw(st.lists(st.booleans(), min_size=len(ladder.points) + 1, max_size=len(ladder.points) + 1))
     )
-    chosen = np.sort(ladder.select_values(batch, wanted))
+    odd = np.array([np.nan, -0.0] if batch.dtype == np.float64 else [], batch.dtype)  # missing, and 0.0
+    given_values = np.concatenate([odd, batch, odd])
+    room = np.empty(len(given_values) + 1, batch.dtype)
+    chosen = np.sort(ladder.select_values(given_values, ladder.mark_buckets(wanted), room))
+    batch = np.append(batch, 0 * odd[1:].repeat(2)) + 0
     inside = wanted[np.searchsorted(ladder.points, batch)] & ~np.isin(batch, ladder.points)
     at = wanted[np.searchsorted(ladder.points, chosen)]
     assert chosen[at].tolist() == np.sort(batch[inside]).tolist()

@@ -1,7 +1,8 @@
 """Count the categories of a column, block by block.
 
-Within a block, polars' views of texts are compared (see `text_buffers`); other values, and long texts with too many
-distinct views, are compared by their 64-bit hashes. Only the first value of each group is read as text, which is three
+Short texts are in polars' views of them (see `text_buffers`), so equal views are counted through all blocks. Long texts
+are compared by their views within a block; other values, and long texts with too many distinct views, by their 64-bit
+hashes. Only the first value of each group is read as text, which is three
 times as fast as counting in polars. The categorical types of polars would not help: they intern every text in a table
 that outlives the column, which takes longer than counting. Even if all 131,072 values of a block are distinct, two of
 them have equal hashes in only one of two billion blocks (2**33 pairs, 2**64 hashes). Several views of one text, and the
@@ -20,7 +21,7 @@ from engine.drift.kernels.key_counts import SLOTS_PER_KEY, Indices, Keys, count_
 from engine.drift.kernels.value_tables import Counts
 from engine.drift.reading.blocks import BLOCK_ROWS
 from engine.drift.reading.normalization import as_categories
-from engine.drift.reading.text_buffers import count_views
+from engine.drift.reading.text_buffers import count_views, read_short_views
 
 MAX_PENDING_LABELS = 1 << 18
 """Maximum number of (category, count) pairs of single blocks that wait before equal categories are combined; with many
@@ -33,15 +34,20 @@ FEW_LABELS = 1 << 10
 VALUES_PER_VIEW = 8
 """Fewest values per distinct view of a long text: with fewer, the values of a column are compared by their hashes."""
 
+MAX_SHORT_TEXTS = 1 << 14
+"""Maximum number of distinct short texts that are counted through all blocks: with more, the hash table outgrows the
+processor's cache."""
+
 
 class _ScratchArrays(local):
-    """The arrays that the kernel `count_keys` writes to, one set per thread."""
+    """The arrays that the kernels `count_keys` and `count_pairs` write to, one set per thread."""
 
     def __init__(self) -> None:
-        self.slots = np.empty(SLOTS_PER_KEY * BLOCK_ROWS, np.int32)
-        self.distinct = np.empty(2 * BLOCK_ROWS, np.uint64)
-        self.firsts = np.empty(BLOCK_ROWS, np.int32)
-        self.counts = np.empty(BLOCK_ROWS, np.int64)
+        keys = BLOCK_ROWS + MAX_SHORT_TEXTS
+        self.slots = np.empty(2 * SLOTS_PER_KEY * BLOCK_ROWS, np.int32)
+        self.distinct = np.empty(2 * keys, np.uint64)
+        self.firsts = np.empty(keys, np.int32)
+        self.counts = np.empty(keys, np.int64)
 
 
 _thread_scratch = _ScratchArrays()
@@ -54,13 +60,16 @@ class CategoryCounter:
         self._labels = pl.Series("label", [], pl.String)
         self._counts: list[Counts] = []
         self._combined = 0
-        self._by_views = True
+        self._short_texts, self._short_counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+        self._all_short = self._by_views = True
 
     def add(self, column: pl.Series) -> None:
         """Add values of any type that can be categorical."""
         # only operations on Series: the same as polars queries would take longer than the counting
         for start in range(0, len(column), BLOCK_ROWS):
             block = column.slice(start, BLOCK_ROWS).rechunk()
+            if block.dtype == pl.String and self._all_short and self._count_short_texts(block):
+                continue
             scratch = _thread_scratch
             n = self._count_distinct(block, scratch.slots, scratch.distinct, scratch.firsts, scratch.counts)
             labels = block[pl.Series(scratch.firsts[:n])]
@@ -73,10 +82,20 @@ class CategoryCounter:
         """Add categories as text, with their counts."""
         self._append_block(pl.Series("label", labels, pl.String), counts)
 
+    def _count_short_texts(self, block: pl.Series) -> bool:
+        """Count the texts of a block, and return True; or False if some are long, or too many are distinct."""
+        scratch, known = _thread_scratch, len(self._short_counts)
+        scratch.distinct[: 2 * known], scratch.counts[:known] = self._short_texts, self._short_counts
+        n, n_long = count_views(block, known, scratch.slots, scratch.distinct, scratch.firsts, scratch.counts)
+        self._all_short = not n_long and n <= MAX_SHORT_TEXTS
+        if self._all_short:
+            self._short_texts, self._short_counts = scratch.distinct[: 2 * n].copy(), scratch.counts[:n].copy()
+        return self._all_short
+
     def _count_distinct(self, block: pl.Series, *scratch: *tuple[Indices, Keys, Indices, Counts]) -> int:
         """Write the first position and the count of each distinct value to the last two arrays; return their number."""
         if block.dtype == pl.String and self._by_views:
-            n, n_long = count_views(block, *scratch)
+            n, n_long = count_views(block, 0, *scratch)
             if n_long * VALUES_PER_VIEW <= len(block):
                 return n
             self._by_views = False  # equal long texts do not share views: too many of a block would be read
@@ -84,6 +103,7 @@ class CategoryCounter:
 
     def sorted_counts(self) -> tuple[pl.Series, Counts]:
         """Return the categories, ascending by their UTF-8 bytes (the order of code points), and their counts."""
+        self._append_short_texts()
         if len(self._labels) <= FEW_LABELS:
             return self._combine_few()
         self._combine_equal()
@@ -99,6 +119,10 @@ class CategoryCounter:
             summed[label] = summed.get(label, 0) + count
         labels = sorted(label for label in summed if label is not None)
         return pl.Series(labels, dtype=pl.String), np.array([summed[label] for label in labels], np.int64)
+
+    def _append_short_texts(self) -> None:
+        self.add_counts(read_short_views(self._short_texts), self._short_counts)
+        self._short_texts, self._short_counts = self._short_texts[:0], self._short_counts[:0]
 
     def _append_block(self, labels: pl.Series, counts: Counts) -> None:
         self._labels.append(labels)

@@ -133,7 +133,7 @@ class Numerical:
         # a value without rows may be infinite, and 0 * inf is NaN
         return np.append(np.where(self.counts, differences, 0.0) * self.counts, 0.0)
 
-    @property
+    @cached_property
     def deciles(self) -> Values:
         """The nine deciles: the smallest values that at least 1/10, ..., 9/10 of the rows do not exceed."""
         return self.values[quantile_positions(self.cumulative_counts, 10)[:-1]] if len(self.values) else self.values

@@ -79,6 +79,19 @@ class GridCounts(NamedTuple):
     gaps: kernel.GapTotals
 
 
+class WantedBuckets(NamedTuple):
+    """Buckets of a grid whose values are selected.
+
+    Attributes
+    ----------
+    buckets, cells
+        Per bucket, 1 if it is wanted, else 0; per coarse cell, 1 if one of its buckets is wanted.
+    """
+
+    buckets: NDArray[np.uint8]
+    cells: NDArray[np.uint8]
+
+
 class GridPlan(NamedTuple):
     """All parameters of a grid except the reference's values; a profile keeps them, so that no grid is fitted twice.
 
@@ -238,20 +251,24 @@ class QuantileGrid:
         rows, sums = (np.bincount(self.points_before, counts.gaps[:, i], len(self.points) + 1) for i in (0, 1))
         return counts.on_pivots[has_point], rows.astype(np.int64), sums.astype(np.float64)
 
-    def select_values(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
-        """Return the values of the intervals in the mask `wanted_intervals`, without grid points.
-
-        Other values of the same buckets may be included. The caller filters them out: here it would take a search.
-        """
+    def mark_buckets(self, intervals: NDArray[np.bool_]) -> WantedBuckets:
+        """Return what overlaps the intervals in a mask."""
         # a bucket overlaps the interval before its grid point and, if it has a point, the interval after it
-        wanted_buckets = (wanted_intervals[self.points_before[:-1]] | wanted_intervals[self.points_before[1:]]).astype(
-            np.uint8
-        )
-        chosen = np.empty(len(values) + 1, values.dtype)
+        buckets = intervals[self.points_before[:-1]] | intervals[self.points_before[1:]]
+        upto = np.append(0, np.cumsum(buckets))
+        first, span = self.cells[:, 2].astype(np.int64), self.cells[:, 3].astype(np.int64)
+        return WantedBuckets(buckets.view(np.uint8), (upto[first + span + 1] > upto[first]).view(np.uint8))
+
+    def select_values(self, values: Values, wanted: WantedBuckets, chosen: Values) -> Values:
+        """Return the values of the wanted buckets, without grid points, in `chosen`: one element longer than `values`.
+
+        The buckets may include values of neighbouring intervals. The caller filters them out: here it would take a
+        search.
+        """
         n = kernel.select_from_buckets(
-            values, self.by_bits, self.low, self.scale, self.cells, self.pivots, wanted_buckets, chosen
+            values, self.by_bits, self.low, self.scale, self.cells, self.pivots, *wanted, chosen
         )
-        return chosen[:n].copy()
+        return chosen[:n]
 
 
 def quantile_positions(upto: Counts, parts: int) -> NDArray[np.int64]:

@@ -87,6 +87,33 @@ def _read_stretch(values: Values, start: int, stretch: Values) -> int:
 
 
 @helper()
+def _write_cells(
+    values: Values,
+    size: int,
+    bits: bool,
+    low: float,
+    scale: float,
+    number_of_cells: int,
+    rests: NDArray[np.float32],
+    cell_of: NDArray[np.uint32],
+) -> None:
+    """Write the coarse cell and the rest of each of the first `size` values: in a loop that the compiler vectorises."""
+    top = np.float64(number_of_cells) * (1.0 - 2.0**-53)
+    for i in range(size):
+        place = min(max((_to_image(np.float64(values[i]), bits) - low) * scale, 0.0), top)
+        number = np.int32(place)
+        cell_of[i] = np.uint32(number)
+        rests[i] = np.float32(place - np.float64(number))
+
+
+@helper()
+def _find_bucket(cell: Cells, rest: np.float32) -> Any:
+    """Return the bucket of a value, given the row of its cell, and its rest."""
+    bucket = min(max((rest - cell[0]) * cell[1], np.float32(0.0)), cell[3]) + cell[2]
+    return np.uint32(np.int32(bucket))
+
+
+@helper()
 def _write_buckets(
     values: Values,
     size: int,
@@ -99,20 +126,12 @@ def _write_buckets(
 ) -> None:
     """Write the bucket of each of the first `size` values to `buckets`; each step of the map is monotone.
 
-    The first loop finds the cells, and is the only one that the compiler vectorises. All buckets are written before any
-    is used: in a loop that also counts, the processor would wait for each. They are unsigned, because numba checks
-    signed indices for being negative. `rests` is working memory.
+    All buckets are written before any is used: in a loop that also counts, the processor would wait for each. They are
+    unsigned, because numba checks signed indices for being negative. `rests` is working memory.
     """
-    top = np.float64(len(cells)) * (1.0 - 2.0**-53)
+    _write_cells(values, size, bits, low, scale, len(cells), rests, buckets)
     for i in range(size):
-        place = min(max((_to_image(np.float64(values[i]), bits) - low) * scale, 0.0), top)
-        number = np.int32(place)
-        buckets[i] = np.uint32(number)
-        rests[i] = np.float32(place - np.float64(number))
-    for i in range(size):
-        cell = cells[buckets[i]]
-        bucket = min(max((rests[i] - cell[0]) * cell[1], np.float32(0.0)), cell[3]) + cell[2]
-        buckets[i] = np.uint32(np.int32(bucket))
+        buckets[i] = _find_bucket(cells[buckets[i]], rests[i])
 
 
 @kernel("f8[::1](f8[::1], b1)", work=None)
@@ -180,6 +199,7 @@ def count_positions(
     centred = np.empty(VALUES_PER_STRETCH)
     rests, buckets = np.empty(VALUES_PER_STRETCH, np.float32), np.empty(VALUES_PER_STRETCH, np.uint32)
     gap_of = np.empty(VALUES_PER_STRETCH, np.uint32)
+    tied = False
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = _read_stretch(values, start, stretch)
         if n == 0:
@@ -196,35 +216,39 @@ def count_positions(
         _write_buckets(stretch, n, bits, low, scale, cells, rests, buckets)
         for i in range(n):
             centred[i] = subtract_as_float(stretch[i], centre)
-        # usually no value equals a pivot; then two loops are faster, since the processor need not wait for each pivot
-        # before it adds to a gap
-        on_pivot = 0
-        for i in range(n):
-            bucket = buckets[i]
-            value, pivot = stretch[i], pivots[bucket]
-            on_pivot += int(value == pivot)
-            # a boolean instead of a branch, half of which the processor would mispredict
-            gap_of[i] = bucket + np.uint32(value > pivot)
-        if on_pivot == 0:
+        # Usually no value equals a pivot, or many do, as in the stretch before. Where some do, those beside a pivot are
+        # moved together first: half of the branches on equality would be mispredicted.
+        beside = n
+        if not tied:
             for i in range(n):
-                gap = gap_of[i]
-                gaps[gap, 0] += 1.0
-                gaps[gap, 1] += centred[i]
-        else:
+                bucket = buckets[i]
+                value, pivot = stretch[i], pivots[bucket]
+                gap_of[i] = bucket + np.uint32(value > pivot)
+                beside -= int(value == pivot)
+            tied = beside < n
+        if tied:
+            beside = on_pivot = 0
             for i in range(n):
-                bucket, gap = buckets[i], gap_of[i]
-                if stretch[i] == pivots[bucket]:
-                    on_pivots[bucket] += 1
-                else:
-                    gaps[gap, 0] += 1.0
-                    gaps[gap, 1] += centred[i]
+                bucket = buckets[i]
+                value, pivot = stretch[i], pivots[bucket]
+                gap_of[beside], centred[beside] = bucket + np.uint32(value > pivot), centred[i]
+                buckets[on_pivot] = bucket
+                beside += int(value != pivot)
+                on_pivot += int(value == pivot)
+            for i in range(on_pivot):
+                on_pivots[buckets[i]] += 1
+            tied = on_pivot > 0
+        for i in range(beside):
+            gap = gap_of[i]
+            gaps[gap, 0] += 1.0
+            gaps[gap, 1] += centred[i]
     for i in range(VALUES_PER_STRETCH):
         ends[0], ends[1] = min(ends[0], smallest[i]), max(ends[1], largest[i])
 
 
 @kernel(
-    "i8(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], u1[::1], f8[::1])",
-    "i8(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], u1[::1], i8[::1])",
+    "i8(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], u1[::1], u1[::1], f8[::1])",
+    "i8(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], u1[::1], u1[::1], i8[::1])",
     work=None,
 )
 def select_from_buckets(
@@ -235,6 +259,7 @@ def select_from_buckets(
     cells: Cells,
     pivots: Values,
     wanted: NDArray[np.uint8],
+    wanted_cells: NDArray[np.uint8],
     chosen: Values,
 ) -> int:
     """Select the values of the wanted buckets, except those equal to the bucket's pivot, and return their number.
@@ -247,25 +272,29 @@ def select_from_buckets(
         The map from values to buckets: see the module.
     pivots
         The pivot of each bucket.
-    wanted
-        Per bucket, 1 to select its values, otherwise 0.
+    wanted, wanted_cells
+        Per bucket, 1 to select its values, otherwise 0; and per cell, 1 if one of its buckets is wanted.
     chosen
         Output, one element longer than `values`: the selected values in their order; the rest may be written too.
     """
-    stretch = np.empty(VALUES_PER_STRETCH, pivots.dtype)
-    rests, buckets = np.empty(VALUES_PER_STRETCH, np.float32), np.empty(VALUES_PER_STRETCH, np.uint32)
-    candidates = np.empty(VALUES_PER_STRETCH + 1, np.uint32)
+    rests, cell_of = np.empty(VALUES_PER_STRETCH, np.float32), np.empty(VALUES_PER_STRETCH, np.uint32)
+    candidates, buckets = np.empty(VALUES_PER_STRETCH, np.uint32), np.empty(VALUES_PER_STRETCH, np.uint32)
     k = 0
     for start in range(0, len(values), VALUES_PER_STRETCH):
-        n = _read_stretch(values, start, stretch)
-        _write_buckets(stretch, n, bits, low, scale, cells, rests, buckets)
-        # always written; the next value overwrites it unless it is selected
-        count = 0
-        for i in range(n):
-            candidates[count] = np.uint32(i)
-            count += int(wanted[buckets[i]])
-        for j in range(count):
+        part = values[start : start + VALUES_PER_STRETCH]
+        _write_cells(part, len(part), bits, low, scale, len(cells), rests, cell_of)
+        # in each of three loops a candidate is always written; the next one overwrites it unless it stays
+        in_cells = in_buckets = 0
+        for i in range(len(part)):
+            candidates[in_cells] = np.uint32(i)
+            in_cells += int(wanted_cells[cell_of[i]])
+        for j in range(in_cells):
             i = candidates[j]
-            chosen[k] = stretch[i]
-            k += int(stretch[i] != pivots[buckets[i]])
+            bucket = _find_bucket(cells[cell_of[i]], rests[i])
+            candidates[in_buckets], buckets[in_buckets] = i, bucket
+            in_buckets += int(wanted[bucket])
+        for j in range(in_buckets):
+            chosen[k] = part[candidates[j]] + 0  # -0.0 + 0 is 0.0
+            # only NaN does not equal itself
+            k += int(chosen[k] != pivots[buckets[j]]) & int(chosen[k] == chosen[k])
     return k

@@ -81,23 +81,24 @@ def count_keys(keys: Keys, slots: Indices, distinct: Keys, firsts: Indices, coun
 
 
 def _count_pairs_in_numpy(
-    pairs: Keys, valid: NDArray[np.uint8], first_bit: int, slots: Indices, distinct: Keys, firsts: Indices,
+    pairs: Keys, valid: NDArray[np.uint8], first_bit: int, known: int, slots: Indices, distinct: Keys, firsts: Indices,
     counts: Counts,
 ) -> int:  # fmt: skip
     present = np.arange(len(pairs) // 2)
     if len(valid):
         present = present[np.unpackbits(valid, bitorder="little")[first_bit:][: len(present)] == 1]
-    kept = pairs.reshape(-1, 2)[present]
-    order = np.lexsort(kept.T)  # equal pairs stay in the order of their rows; five times as fast as `np.unique`
-    ordered = kept[order]
+    keys = np.concatenate([distinct[: 2 * known].reshape(-1, 2), pairs.reshape(-1, 2)[present]])
+    order = np.lexsort(keys.T)  # equal keys stay in the order of their rows; five times as fast as `np.unique`
+    ordered = keys[order]
     is_first = np.ones(len(order), np.bool_)
     is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     starts = np.flatnonzero(is_first)
     times = np.diff(starts, append=len(order))
     ranks = np.argsort(order[starts])
-    first = order[starts[ranks]]
-    n = len(first)
-    distinct[: 2 * n], firsts[:n], counts[:n] = kept[first].ravel(), present[first], times[ranks]
+    n, new, times_in_order = len(ranks), order[starts[ranks]][known:], times[ranks]
+    counts[:known] += times_in_order[:known] - 1  # the known keys are among the keys
+    distinct[2 * known : 2 * n], firsts[known:n] = keys[new].ravel(), present[new - known]
+    counts[known:n] = times_in_order[known:]
     return n
 
 
@@ -109,15 +110,35 @@ def _mix_pair(a: Any, b: Any) -> Any:
     return mixed ^ (mixed >> np.uint64(32))
 
 
+@helper()
+def _fill_slots(slots: Indices, least: int, distinct: Keys, n: int) -> int:
+    """Enter the first n keys of two words into a hash table that has room for more, and return its number of slots.
+
+    The number is at least `least`, and at most that of all `slots`.
+    """
+    size = least
+    while n * SLOTS_PER_KEY > size and size < len(slots):
+        size = min(size * 8, len(slots))
+    slots[:size] = -1
+    mask = np.uint64(size - 1)
+    for i in range(n):
+        slot = _mix_pair(distinct[2 * i], distinct[2 * i + 1]) & mask
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = i
+    return size
+
+
 @kernel(
-    "i8(const u8[::1], const u1[::1], i8, i4[::1], u8[::1], i4[::1], i8[::1])",
+    "i8(const u8[::1], const u1[::1], i8, i8, i4[::1], u8[::1], i4[::1], i8[::1])",
     small=_count_pairs_in_numpy,
-    work=lambda pairs, *_: len(pairs) / 5,
+    work=lambda pairs, valid, first_bit, known, *_: (len(pairs) / 2 + known) / 2.5,
 )
 def count_pairs(
     pairs: Keys,
     valid: NDArray[np.uint8],
     first_bit: int,
+    known: int,
     slots: Indices,
     distinct: Keys,
     firsts: Indices,
@@ -131,11 +152,12 @@ def count_pairs(
         The words of all keys, one key after another.
     valid, first_bit
         A bit mask from `first_bit` on, the lowest bit of a byte first: which keys are counted. If empty, all are.
+    known
+        The number of keys at the start of `distinct` and `counts` that were counted before. They are counted on.
     slots, distinct, firsts, counts
-        As of `count_keys`; `distinct` is twice as long, and need not be mixed.
+        As of `count_keys`; `distinct` is twice as long, and need not be mixed. All have room for the known keys too.
     """
-    size, n = min(FEWEST_SLOTS, len(slots)), 0
-    slots[:size] = -1
+    size, n = _fill_slots(slots, min(FEWEST_SLOTS, len(slots)), distinct, known), known
     mask = np.uint64(size - 1)
     one = np.uint64(1)
     for i in range(len(pairs) // 2):
@@ -155,12 +177,6 @@ def count_pairs(
         slots[slot], distinct[2 * n], distinct[2 * n + 1], firsts[n], counts[n] = n, a, b, i, 1
         n += 1
         if n * SLOTS_PER_KEY > size:  # see `count_keys`
-            size = min(size * 8, len(slots))
-            slots[:size] = -1
+            size = _fill_slots(slots, size, distinct, n)
             mask = np.uint64(size - 1)
-            for old in range(n):
-                slot = _mix_pair(distinct[2 * old], distinct[2 * old + 1]) & mask
-                while slots[slot] >= 0:
-                    slot = (slot + one) & mask
-                slots[slot] = old
     return n

@@ -122,8 +122,8 @@ def merge_tables(
 
 
 @kernel(
-    "i8(f8[::1], i8[::1], i8[::1], f8[::1], b1[::1], f8[::1], i8[::1], f8[::1], i8[::1], i8[::1], f8[::1])",
-    "i8(i8[::1], i8[::1], i8[::1], f8[::1], b1[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], f8[::1])",
+    "i8(f8[::1], i8[::1], i8[::1], f8[::1], b1[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[::1])",
+    "i8(i8[::1], i8[::1], i8[::1], f8[::1], b1[::1], i8[::1], i8[::1], i8[::1], i8[::1], f8[::1])",
 )
 def _write_refined(
     points: Values,
@@ -131,8 +131,7 @@ def _write_refined(
     gaps: Counts,
     sums: Sums,
     wanted: NDArray[np.bool_],
-    values: Values,
-    times: Counts,
+    rows: Values,
     new_points: Values,
     new_counts: Counts,
     new_gaps: Counts,
@@ -143,14 +142,19 @@ def _write_refined(
     for i in range(len(points) + 1):
         new_gaps[k] = 0 if wanted[i] else gaps[i]
         new_sums[k] = 0.0 if wanted[i] else sums[i]
-        while j < len(values) and (i == len(points) or values[j] < points[i]):
+        equal = 0
+        while j < len(rows) and (i == len(points) or rows[j] < points[i]):
             if wanted[i]:
-                new_points[k], new_counts[k] = values[j], times[j]
-                k += 1
+                # no branch, which the processor would mispredict where some values repeat
+                equal += 1
+                new_points[k], new_counts[k] = rows[j], equal
+                is_last = j + 1 == len(rows) or rows[j + 1] != rows[j]
+                k += int(is_last)
+                equal *= int(not is_last)
                 new_gaps[k], new_sums[k] = 0, 0.0
             j += 1
         if i < len(points):
-            if j < len(values) and values[j] == points[i]:
+            while j < len(rows) and rows[j] == points[i]:
                 j += 1
             new_points[k], new_counts[k] = points[i], counts[i]
             k += 1
@@ -158,13 +162,7 @@ def _write_refined(
 
 
 def refine_intervals(
-    points: Values,
-    counts: Counts,
-    gaps: Counts,
-    sums: Sums,
-    wanted: NDArray[np.bool_],
-    values: Values,
-    times: Counts,
+    points: Values, counts: Counts, gaps: Counts, sums: Sums, wanted: NDArray[np.bool_], rows: Values
 ) -> tuple[Values, Counts, Counts, Sums]:
     """Return a table with the values of some intervals between its points in place of their totals.
 
@@ -176,17 +174,17 @@ def refine_intervals(
         For each interval below the first point, between neighbours, and above the last: its rows, and a sum.
     wanted
         Which of the intervals are replaced.
-    values, times
-        The distinct ascending values of the rows in these intervals, and the count of each; others may be included.
+    rows
+        The values of the rows in these intervals, sorted; others may be included.
 
     Returns
     -------
     points, counts, gaps, sums
         As above; the intervals next to an inserted value have no rows.
     """
-    size = len(points) + len(values)
+    size = len(points) + len(rows)
     refined = np.empty(size, points.dtype), np.empty(size, np.int64), np.empty(size + 1, np.int64), np.empty(size + 1)
-    k = _write_refined(points, counts, gaps, sums, wanted, values, times, *refined)
+    k = _write_refined(points, counts, gaps, sums, wanted, rows, *refined)
     return refined[0][:k], refined[1][:k], refined[2][: k + 1], refined[3][: k + 1]
 
 

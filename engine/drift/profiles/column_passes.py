@@ -119,11 +119,11 @@ def feed_blocks(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> Feed:
         if not readers:
             return count_frame_rows(frame)
         rows = 0
-        wanted = [reading[name] for name in readers]
+        changed = [reading[name] for name in readers if not reading[name].meta.is_column()]
         # values are cast after reading, block by block: casts in the query take polars three times the memory
         columns_of_readers = frame.select(map(column_named, readers))
         for raw in iterate_blocks(columns_of_readers, rows_per_block(len(readers))):
-            block = raw.select(wanted)
+            block = raw.with_columns(changed) if changed else raw
             rows += len(block)
             # polars would also take the name of a series as a pattern
             columns = {name: block.get_column(name).alias("") for name in readers}

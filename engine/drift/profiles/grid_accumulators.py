@@ -7,6 +7,7 @@ values of the intervals for which counts do not suffice.
 
 from dataclasses import astuple
 from threading import local
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, QuantileGrid, RunningMoments
 from engine.drift.distributions.value_table import ValueTable
-from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals
+from engine.drift.kernels.value_tables import Counts, Values, merge_tables, refine_intervals
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.refinement import intervals_to_refine
 from engine.drift.profiles.states import Accumulator, State, narrow_counts
@@ -28,24 +29,30 @@ MAX_REFINED_ROWS = 4 * MAX_DISTINCT_VALUES
 """Maximum number of rows of a column that are read twice for a distance: 32 MB."""
 
 
-class _ScratchFloats(local):
-    """Scratch memory per thread for 64-bit copies of a block: allocating it anew would cost more than the counting."""
+class _Scratch(local):
+    """Memory per thread for copies of a block's values: allocating it anew would cost more than the counting."""
 
     def __init__(self) -> None:
-        self.values = np.empty(0)
+        self._widened = self._chosen = np.empty(0)
 
     def widen(self, values: Values) -> Values:
         """Return 32-bit floats as 64-bit ones, valid until the thread's next call; other numbers unchanged."""
         if values.dtype != np.float32:
             return values
-        if len(self.values) < len(values):
-            self.values = np.empty(len(values))
-        widened = self.values[: len(values)]
+        if len(self._widened) < len(values):
+            self._widened = np.empty(len(values))
+        widened = self._widened[: len(values)]
         np.copyto(widened, values)
         return widened
 
+    def choose(self, size: int, kind: np.dtype[Any]) -> Values:
+        """Return an array to write to, valid until the thread's next call."""
+        if len(self._chosen) < size:
+            self._chosen = np.empty(size)
+        return self._chosen[:size].view(kind)
 
-_scratch = _ScratchFloats()
+
+_scratch = _Scratch()
 
 
 def normalize_floats(values: Values) -> Values:
@@ -121,11 +128,13 @@ class IntervalSelection:
     """Selects the values of the `wanted` grid intervals (a mask)."""
 
     def __init__(self, grid: QuantileGrid, wanted: NDArray[np.bool_]) -> None:
-        self._grid, self._wanted = grid, wanted
+        self._grid, self._wanted, self._buckets = grid, wanted, grid.mark_buckets(wanted)
         self._selected: list[Values] = [grid.points[:0]]
 
     def add(self, block: pl.Series) -> None:
-        self._selected.append(self._grid.select_values(_scratch.widen(present_numbers(block)), self._wanted))
+        values = _scratch.widen(present_numbers(block))
+        chosen = _scratch.choose(len(values) + 1, values.dtype)
+        self._selected.append(self._grid.select_values(values, self._buckets, chosen).copy())
 
     def state(self) -> State:
         return State({}, {"selected": np.concatenate(self._selected)})
@@ -153,10 +162,8 @@ class RefiningAccumulator(IntervalSelection):
         selected = np.concatenate(parts)
         del parts  # each of these is as large as the column: at most two may exist at a time
         selected.sort()
-        values, counts = count_distinct_sorted(selected)
-        del selected
         points, counts, gaps, sums = refine_intervals(
-            column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, values, counts
+            column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, selected
         )
         intervals = GridIntervals(gaps, sums, self._intervals.centre)
         return Numerical(ValueTable(points, counts), column.missing, column.moments, intervals, grid=self._grid)

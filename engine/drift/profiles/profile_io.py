@@ -192,7 +192,7 @@ def _read_table(arrays: Arrays) -> tuple[Values, Counts]:
 
 def _reread_table(arrays: Arrays) -> tuple[Values, Counts]:
     """Return the same table without checks: it was checked before, and the archive's checksums detect changes."""
-    return _normalize_zeros(arrays["values"]), share_ones(arrays["counts"].astype(np.int64))
+    return _normalize_zeros(arrays["values"]), share_ones(arrays["counts"]).astype(np.int64, copy=False)
 
 
 def _count_entity_rows(column: Column) -> int:

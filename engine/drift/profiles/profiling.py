@@ -153,24 +153,31 @@ def _plan_reading(
     reference_columns: dict[str, Numerical] = {}
     for name, column in against.columns.items() if against else ():
         if isinstance(column, Numerical) and kept_roles.get(name) is Role.NUMERICAL:
-            whole = schema[name] == pl.Int64 and column.table.dtype == np.int64
-            converted = column if whole else column.as_floats()
+            both_whole = schema[name] == pl.Int64 and column.table.dtype == np.int64
+            converted = column if both_whole else column.as_floats()
             if converted.table.size:
                 reference_columns[name] = converted
-                reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
+                reading[name] = reading[name] if both_whole else reading[name].cast(pl.Float64)
 
-    # floats are normalized by the accumulators, which takes a tenth of the time of a query
-    floats = {name for name in reading if kept_roles[name] is Role.NUMERICAL and frame_schema[name] in FLOATS}
-    blocks = {name: column_named(name) if name in floats else expression for name, expression in reading.items()}
+    whole = {
+        name
+        for name in reading
+        if schema[name] == pl.Int64
+        and (name not in reference_columns or reference_columns[name].table.dtype == np.int64)
+    }
+
+    def reads_raw(name: str) -> bool:
+        """Return whether the accumulators normalize the numbers, which takes a tenth of the time of a query."""
+        dtype = frame_schema[name]
+        return kept_roles[name] is Role.NUMERICAL and (dtype in FLOATS or (dtype.is_integer() and name in whole))
+
+    blocks = {name: column_named(name) if reads_raw(name) else expression for name, expression in reading.items()}
 
     def create_accumulator(name: str) -> Accumulator:
         if kept_roles[name] is Role.CATEGORICAL:
             return CategoryAccumulator()
-        whole = schema[name] == pl.Int64 and (
-            name not in reference_columns or reference_columns[name].table.dtype == np.int64
-        )
         return ExactAccumulator(
-            whole, reference_columns.get(name), most_values, keep=keep, exact=exact, many_rows=many_rows
+            name in whole, reference_columns.get(name), most_values, keep=keep, exact=exact, many_rows=many_rows
         )
 
     return _ReadingPlan(reading, blocks, create_accumulator)

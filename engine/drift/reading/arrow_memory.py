@@ -54,10 +54,12 @@ def read_validity(array: ArrowArray) -> tuple[NDArray[np.uint8], int]:
 
 
 def present_numbers(column: pl.Series) -> NDArray[Any]:
-    """Return the present numbers of a column of int64 or floats; without missing values nothing is copied.
+    """Return the present numbers of a column of integers, as int64, or floats; nothing is copied unless necessary.
 
     polars' `drop_nulls` runs a query, which takes longer than reading a block, even if nothing is missing.
     """
+    if column.dtype.is_integer():
+        column = column.cast(pl.Int64)
     if not column.null_count():
         return column.to_numpy()
     parts = []

@@ -56,7 +56,9 @@ def _locate_views(array: ArrowArray) -> tuple[NDArray[np.uint8], Positions, Posi
     return read_memory(base, int((addresses + sizes).max()) - base, "u1"), starts, lengths
 
 
-def count_views(column: pl.Series, slots: Indices, distinct: Keys, firsts: Indices, counts: Counts) -> tuple[int, int]:
+def count_views(
+    column: pl.Series, known: int, slots: Indices, distinct: Keys, firsts: Indices, counts: Counts
+) -> tuple[int, int]:
     """Count the distinct views of a column of text; missing texts are not counted.
 
     Equal texts of up to 12 bytes have the same view. Equal longer texts share a view if they come from one dictionary
@@ -66,8 +68,10 @@ def count_views(column: pl.Series, slots: Indices, distinct: Keys, firsts: Indic
     ----------
     column
         Must be in one part of memory.
+    known
+        The number of views that were counted before.
     slots, distinct, firsts, counts
-        Working memory and outputs of the kernel `count_pairs`.
+        Working memory, inputs and outputs of the kernel `count_pairs`.
 
     Returns
     -------
@@ -80,6 +84,17 @@ def count_views(column: pl.Series, slots: Indices, distinct: Keys, firsts: Indic
         if kind != b"vu" or array.length != len(column):
             return 0, len(column)
         views = read_memory(array.buffers[1] + VIEW_BYTES * array.offset, 2 * array.length, "u8")
-        n = count_pairs(views, *read_validity(array), slots, distinct, firsts, counts)
-    lengths = distinct[: 2 * n : 2].astype(np.uint32)  # the lower half of a view's first word
-    return n, int((lengths > INLINE_BYTES).sum())
+        n = count_pairs(views, *read_validity(array), known, slots, distinct, firsts, counts)
+    return n, int((_measure_views(distinct[: 2 * n]) > INLINE_BYTES).sum())
+
+
+def read_short_views(views: Keys) -> list[str]:
+    """Return the texts of views, given as two words each; each text is short enough to be kept in its view."""
+    memory = views.tobytes()
+    starts = range(4, len(memory), VIEW_BYTES)
+    return [memory[start : start + size].decode() for start, size in zip(starts, _measure_views(views), strict=True)]
+
+
+def _measure_views(views: Keys) -> NDArray[np.uint32]:
+    """Return the number of bytes of each text: the lower half of the first word of its view."""
+    return views[::2].astype(np.uint32)

@@ -46,9 +46,14 @@ def choose_pooled_edges(a: Numerical, b: Numerical) -> tuple[Values, bool]:
 
 
 def intervals_with_deciles(exact: Numerical, other: Numerical) -> Counts:
-    """Return the positions of those intervals of the inexact `other` that contain deciles of the pooled sample."""
-    positions, _, missed = _find_in_grid(exact, other, _decile_ranks(exact.present + other.present))
-    return positions[missed > 0]
+    """Return the positions of those intervals of `other`, counted on a grid, that hold deciles of the pooled sample."""
+    divided, _ = exact.divide(other)
+    upto = other.cumulative_counts + divided.upto
+    total = exact.present + other.present
+    below = np.append(upto - other.counts - (divided.upto - divided.below), total)
+    ranks = _decile_ranks(total)
+    positions = np.searchsorted(upto, ranks)
+    return positions[ranks <= below[positions]]
 
 
 def _decile_ranks(rows: int) -> Counts:
