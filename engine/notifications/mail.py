@@ -101,7 +101,7 @@ def _send_letter(smtp: smtplib.SMTP, letter: EmailMessage, post: Envelope, recei
             raise
     text = add_left_out_files(message.text, list_files(message), "the mail server takes no mail so large")
     refused = smtp.send_message(build_mail(replace(message, text=text, attachments=()), post.sender), sender, receivers)
-    post.remarks.append(f"sent as text alone, because the server refused the whole mail: {words}")
+    post.remarks.append(f"sent as text only, because the server refused the whole mail: {words}")
     return refused
 
 

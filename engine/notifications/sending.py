@@ -124,11 +124,11 @@ def follow_state(
         # Not "nothing has changed": another problem may have begun, under the same condition.
         what = f"nothing has changed: the outcome has been {observed}"
         if reporter.run_condition:
-            what = "it tells a beginning once: its run_condition has held"
+            what = "it reports a beginning once: its run_condition was already true"
         unchanged = f"{what} since {format_second(state.since)}{sent}"
         return Sending(False, plain.reason or unchanged, state=state)
     if observed == usual and unmuted is not None and _is_other_than(usual, reporter, unmuted):
-        reason = "it would tell a recovery, but only muted checks make the difference"
+        reason = "it would report a recovery, but only muted checks make the difference"
         return Sending(False, reason, held_back=True, state=replace(state, told=usual))
     if observed == usual:
         return _report_recovery(reporter, before, state)

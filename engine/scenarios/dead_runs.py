@@ -53,8 +53,8 @@ def abort_dead_runs(context: RunContext, cause: str = "") -> None:
         )
         if not is_declared(context.project, run.scenario):
             then.log.warning(
-                f"no message tells of run {run.id}: the spec has no scenario {run.scenario!r} any more, "
-                "so its reporters are not known"
+                f"no message reports run {run.id}: the spec has no scenario {run.scenario!r} any more, "
+                "so its reporters are unknown"
             )
             return (), ()
         composed = compose_messages("end", result, _collect_known_facts(result, then), then, notes=[died])

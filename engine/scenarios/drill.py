@@ -128,7 +128,7 @@ def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> 
     building = [name for name in declared if any(_list_builds(name, store, context))]
     if not building:
         raise UsageError(
-            f"no scenario builds evaluation store {store!r}, so nobody would hear of anything: add a step "
+            f"no scenario builds evaluation store {store!r}, so no check would alert anybody: add a step "
             f"{{kind: build, target: {store}}} to a scenario"
         )
     if named:

@@ -45,7 +45,7 @@ def answer_readiness(control: ServerControl, *, needs_project: bool = True) -> R
 
 def list_obstacles(control: ServerControl, *, needs_project: bool = True) -> list[str]:
     """Return sentences about why the server is not ready; empty if it is."""
-    reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the loop stands still"]
+    reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the main loop does not advance"]
     reasons += ["the server is about to end"] if control.is_draining() else []
     projects = control.list_projects()
     reasons += [] if projects or not needs_project else ["no project is served yet"]
@@ -56,7 +56,7 @@ def explain_unready(project: ServedProject) -> list[str]:
     """Return why this server does not run a project by its present spec; empty if it does."""
     if project.spec is None:
         return ["its spec has errors, and none has been valid since the server started"]
-    reasons = ["its spec has errors; the last valid one is in force"] if project.spec_problems else []
+    reasons = ["its spec has errors; the last valid one is in use"] if project.spec_problems else []
     if project.standby:
         return ["this server is a standby: another one runs the project", *reasons]
     if project.store_problem:

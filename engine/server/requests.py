@@ -224,7 +224,7 @@ def read_key(request: Request) -> str:
     """
     key = request.headers.get("idempotency-key") or request.scope.get(FORM_KEY) or secrets.token_hex(16)
     if not _REQUEST_ID.fullmatch(key):
-        raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
+        raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without spaces")
     return key
 
 

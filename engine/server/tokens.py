@@ -125,7 +125,7 @@ def check_token(text: str, source: str) -> str:
     """Return a token that was given to the server; raises UsageError if it can be guessed or cannot be sent."""
     token = text.strip()
     if len(token) < TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
-        message = f"the token in {source} is not {TOKEN_LENGTH} or more letters, digits and signs without blanks"
+        message = f"the token in {source} is not {TOKEN_LENGTH} or more letters, digits and signs without spaces"
         raise UsageError(f'{message}: make one with python -c "import secrets; print(secrets.token_urlsafe(32))"')
     return token
 

@@ -69,7 +69,7 @@ class ServedNode:
             self.problems = tuple(str(SpecError((one,))) for one in wrong.diagnostics if one.severity is Severity.ERROR)
             self._listener.show_findings(wrong.diagnostics)
             how = "correct it; then SIGHUP or POST /reload lets it be read again"
-            text = f"{path} is invalid: what it said when it was last valid stays in force; {how}"
+            text = f"{path} is invalid: its last valid content stays in use; {how}"
             self._listener.report("invalid node", text, node=str(path))
             return
         was_invalid, self.problems = bool(self.problems), ()

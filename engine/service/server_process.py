@@ -363,7 +363,7 @@ class Server:
 
     def _request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
         if self.is_draining():
-            raise RefusedRequestError("this server is about to end: ask again when it runs again")
+            raise RefusedRequestError("this server is shutting down: try again when it is running again")
         return RequestedRun(*self._projects.find_led(project).request_run(scenario, values, request))
 
     def abort_run(self, project: str, run: str, by: str) -> bool:

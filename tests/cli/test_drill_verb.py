@@ -74,7 +74,7 @@ def test_the_page_says_what_was_done_what_fires_and_that_nothing_is_sent(drill: 
 def test_a_drill_without_an_alarm_exits_1_and_says_so_last(drill: Drill) -> None:
     said = drill("--shift", "ordered_at=+3d")
     assert said.code == 1
-    assert said.out.splitlines()[-1].strip() == "no check would have told you"
+    assert said.out.splitlines()[-1].strip() == "no check would have alerted you"
     assert "silent: input drift" in said.out
     assert "as without the disturbance: column drift" in said.out
 

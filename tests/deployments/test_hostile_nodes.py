@@ -177,7 +177,7 @@ OF_LIST: dict[str, tuple[Change, str]] = {
         "it is about the deployment 'distant' of the project 'other'",
     ),
     "another deployment": (set_at("deployment", value="mine"), "it is about the deployment 'mine'"),
-    "too many": (grow, "answers in a form that this engine does not know"),
+    "too many": (grow, "answers in a form that this engine does not support"),
     "no order": (set_at("evaluations", 1, "number", value=1), "it is not in order"),
     "twice": (repeat, "it is not in order"),
     "round": (go_round, "it does not go on where it ends"),

@@ -217,7 +217,7 @@ def test_days_and_stores_can_be_chosen_and_mistakes_are_reported(folder: Path) -
     other = call_engine(folder, "pull", "spec.yaml", "production")
     assert other.stdout == (
         "production on automation: 3 new evaluations\n"
-        "  sizes: 2 not brought, because this spec has no evaluation store of that name\n"
+        "  sizes: 2 not copied, because this spec has no evaluation store of that name\n"
     )
     spec.write_text(text.replace("project: watched", "project: other"))
     wrong = call_engine(folder, "pull", "spec.yaml", "production")

@@ -42,7 +42,7 @@ def test_a_node_is_trusted_by_its_certificate_alone(tmp_path: Path) -> None:
         assert ask("other/cert.pem").endswith("other/cert.pem, which `certificate:` names, does not vouch for it")
         assert "none.pem, cannot be read" in ask("none.pem")
         assert "nowhere.pem, cannot be read: No such file" in ask("nowhere.pem")
-        assert "if the node speaks TLS, `url:` must begin with https" in ask("", node.url.replace("https", "http"))
+        assert "if the node uses TLS, `url:` must begin with https" in ask("", node.url.replace("https", "http"))
         node.end()
     finally:
         node.kill()

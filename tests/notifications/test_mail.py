@@ -99,7 +99,7 @@ def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_
     assert parts(received) == {"text/plain": f"{MESSAGE.text}\n\n{left_out}\n"}
     assert received["Message-ID"] == f"<{MESSAGE.id}@example.com>"
     [remark] = post.remarks
-    assert remark.startswith("sent as text alone, because the server refused the whole mail: 55")
+    assert remark.startswith("sent as text only, because the server refused the whole mail: 55")
     assert post.reached == list(MESSAGE.to)
 
 

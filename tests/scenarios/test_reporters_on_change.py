@@ -109,7 +109,7 @@ def test_what_a_cooldown_holds_back_is_reported_by_the_run(watch: Watch) -> None
         "2026-11-02 12:00:00 UTC at the earliest"
     )
     assert told["changes"].reason.startswith(
-        "it tells a beginning once: its run_condition has held since 2026-11-02 08:00:00"
+        "it reports a beginning once: its run_condition was already true since 2026-11-02 08:00:00"
     )
     assert {one.reporter: one.state for one in watch("FAILED", 4).deliveries}["rarely"] == "SENT"
 

@@ -128,7 +128,7 @@ def test_a_node_is_ready_and_reads_its_file_again_at_a_signal(tmp_path: Path) ->
         write_node(tmp_path, "url: https://other.example\nlistens: x\n")
         asked.server.process.send_signal(signal.SIGHUP)
         told = asked.server.wait_for("invalid node")
-        assert "stays in force" in told["text"]
+        assert "stays in use" in told["text"]
         assert 'did you mean "listen"' in asked.server.err.read_text()
         found = asked.ask("/healthz", viewer).json()
         assert (found["ready"], found["node"]["valid"]) == (True, False)

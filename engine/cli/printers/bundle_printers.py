@@ -80,7 +80,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
         "connections": [f"{each} ({kind})" for each, kind in sorted(manifest.needs.connections.items())],
         "channels": [f"{each} ({kind})" for each, kind in sorted(manifest.needs.channels.items())],
         "datasets": list(manifest.needs.datasets),
-        "secrets (the bundle has their names alone)": list(manifest.secrets),
+        "secrets (the bundle contains only their names)": list(manifest.secrets),
     }
     _print_section(
         "needed where it is deployed",
@@ -179,7 +179,7 @@ def _describe_dataset(name: str, dataset: BundledDataset) -> str:
 
 
 def _describe_model(name: str, model: BundledModel) -> str:
-    rows = f"{model.held_out_rows:,} held-out rows" if model.held_out_rows else "no held-out rows, their profile alone"
+    rows = f"{model.held_out_rows:,} held-out rows" if model.held_out_rows else "no held-out rows, only their profile"
     probe = f", and {model.probe_rows:,} of them with their scores" if model.probe_rows else ""
     return f"model {name}, version {model.version} ({model.algorithm or 'imported'}): {rows}{probe}"
 

@@ -27,8 +27,8 @@ def prove_spec(revision: Revision) -> str:
     """Prove that the spec is valid under the settings of the deployment, for this version of the engine."""
     if not fits_range(__version__, revision.manifest.engine):
         raise ProofFailed(
-            f"the bundle needs engine {revision.manifest.engine}, but this is engine {__version__}: install a version "
-            "that fits, or deploy another bundle"
+            f"the bundle needs engine {revision.manifest.engine}, but this is engine {__version__}: install such a "
+            "version, or deploy another bundle"
         )
     revision.project = load(revision.request.spec)
     redact_standard_streams(Secrets(revision.project, os.environ).redact)

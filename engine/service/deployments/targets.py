@@ -96,7 +96,7 @@ def open_target(
     if isinstance(declared, DirectoryInfrastructure):
         if project.confinement is not None:
             raise UsageError(
-                f"infrastructure {infrastructure!r} is a folder: what is deployed on a node deploys to nodes alone"
+                f"infrastructure {infrastructure!r} is a folder: what is deployed on a node can deploy only to nodes"
             )
         from engine.service.deployments.directory_target import DirectoryTarget
 

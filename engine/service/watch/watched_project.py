@@ -230,7 +230,7 @@ class WatchedProject:
         if both := [name for name, one in selected.items() if any(trigger.active for trigger in one.triggers)]:
             self._say_once(
                 f"engine serve starts {join_some(both)} too: each of the two makes runs of its own, so that what has "
-                "changed may be run and told twice"
+                "changed may be run and reported twice"
             )
 
     def _report_problems(self, problems: tuple[str, ...]) -> None:

@@ -102,7 +102,7 @@ def check_receivers(draft: Draft, findings: Findings) -> None:
         _check_addresses(draft, findings, content, path)
         if isinstance(channel, MailChannel) and not (content.to or content.cc or content.bcc):
             sender = "reporter" if isinstance(content, Reporter) else "step"
-            message = f'{sender} "{content.name[:60]}" sends mail but has no receivers'
+            message = f'{sender} "{content.name[:60]}" sends mail but has no recipients'
             findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
         if isinstance(channel, DatasetChannel) and content.attach:
             message = "a channel of kind dataset sends no attachments"
@@ -123,7 +123,7 @@ def _check_addresses(draft: Draft, findings: Findings, content: MessageContent, 
             if not _MAIL_ADDRESS.fullmatch(address):
                 _report_address(findings, at, address, "write one address per entry")
             elif address in seen:
-                findings.warning(at, "address", f'"{address[:60]}" is already a receiver', "remove it")
+                findings.warning(at, "address", f'"{address[:60]}" is already a recipient', "remove it")
             seen.add(address)
     if content.from_ is not None and not _MAIL_ADDRESS.fullmatch(content.from_):
         at = draft.value_position(*path, "from")

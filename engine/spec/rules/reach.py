@@ -158,7 +158,7 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
         inside = not in_circle and any(real.is_relative_to(folder) for folder in folders)
     except KeyError:
         return  # the variable has no value, which is reported
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have; links that lead in a circle
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have; links that refer to each other
         filled, inside = node.text, False
     found = f'with the variable "{held[0].parts[0]}", the path {quote_value(filled)}'
     if any(has_magic(format_value(names.get(one.parts[0]))) for one in held):

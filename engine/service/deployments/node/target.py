@@ -162,8 +162,8 @@ class NodeTarget:
             return self._follow_events(operation)
         except (KeyboardInterrupt, EngineError):
             self.report(
-                f"the node {self.client.name} goes on with the operation {operation.id}; engine deployments SPEC show "
-                f"{operation.deployment} tells what has become of it"
+                f"the node {self.client.name} continues the operation {operation.id}; engine deployments SPEC show "
+                f"{operation.deployment} shows its result"
             )
             raise
 

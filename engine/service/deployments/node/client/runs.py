@@ -75,7 +75,7 @@ def run_on_node(
         return _follow_run(client, f"{path}/runs/{quote_name(fire.run)}", scenario, listen)
     except KeyboardInterrupt:
         end = f"; engine abort SPEC {fire.run} --on {deployment} ends it" if fire.run else ""
-        report(f"{scenario}: the node goes on with it{end}; engine status SPEC {deployment} tells how it stands")
+        report(f"{scenario}: the node continues it{end}; engine status SPEC {deployment} shows its state")
         raise
 
 
