@@ -122,7 +122,7 @@ def _list_result_lines(finished: CallResult, state: Path) -> Iterator[Line | Sto
         yield [(f"{message.prospect}:", "yellow"), f" {message.reporter} to {message.channel}{of_run}{reason}"]
     if finished.dry:
         yield [""]
-        yield [("dry run", "bold"), ": nothing was kept, nothing was sent"]
+        yield [("dry run", "bold"), ": nothing was stored, nothing was sent"]
 
 
 def _render_plain_block(block: Line | StoreView) -> str:

@@ -46,7 +46,7 @@ def answer_readiness(control: ServerControl, *, needs_project: bool = True) -> R
 def list_obstacles(control: ServerControl, *, needs_project: bool = True) -> list[str]:
     """Return sentences about why the server is not ready; empty if it is."""
     reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the main loop does not advance"]
-    reasons += ["the server is about to end"] if control.is_draining() else []
+    reasons += ["the server is shutting down"] if control.is_draining() else []
     projects = control.list_projects()
     reasons += [] if projects or not needs_project else ["no project is served yet"]
     return reasons + [f"{project.name}: {reason}" for project in projects for reason in explain_unready(project)]
@@ -61,7 +61,7 @@ def explain_unready(project: ServedProject) -> list[str]:
         return ["this server is a standby: another one runs the project", *reasons]
     if project.store_problem:
         return ["its state cannot be used", *reasons]
-    return reasons if project.leader else ["this server has not begun to run it yet", *reasons]
+    return reasons if project.leader else ["this server has not started to run it yet", *reasons]
 
 
 def describe_health(control: ServerControl, now: datetime, node: ServedNode | None = None) -> dict[str, Any]:

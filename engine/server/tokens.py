@@ -77,8 +77,8 @@ class NodeTokens:
     """
 
     help = (
-        "send Authorization: Bearer TOKEN; who runs the node sees by engine node token list NODE which ones are valid, "
-        "and makes one by engine node token create NODE NAME --role ROLE"
+        "send Authorization: Bearer TOKEN; the owner of the node lists valid ones with engine node token list NODE, "
+        "and creates one with engine node token create NODE NAME --role ROLE"
     )
     names_help = "url in node.yaml adds its own"
     in_url = False

@@ -177,7 +177,7 @@ class ProjectScheduler:
             self.note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
             if self.store_problem and was_leader:  # a new leader reports its beginning in any case
-                self._report("recovered", "this problem is over, it goes on")
+                self._report("recovered", "this problem is over, the project continues")
             self.store_problem = ""
 
     def note_problem(self, text: str, details: str = "") -> None:

@@ -94,7 +94,8 @@ def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_
     [(recipients, received)] = inbox.mails
     assert recipients == ["mlops@example.com", "elodie@example.com"]
     left_out = (
-        "(Not attached, because the mail server takes no mail so large: scenario_log.txt, Übersicht.csv, report.html)"
+        "(Not attached, because the mail server does not accept a mail of this size: "
+        "scenario_log.txt, Übersicht.csv, report.html)"
     )
     assert parts(received) == {"text/plain": f"{MESSAGE.text}\n\n{left_out}\n"}
     assert received["Message-ID"] == f"<{MESSAGE.id}@example.com>"

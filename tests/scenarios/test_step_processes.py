@@ -228,7 +228,7 @@ def test_the_command_ends_although_a_thread_does_not(
     told = call_engine(tmp_path, "run", "project.yaml")
     assert told.returncode == 0
     assert "all  SUCCESS" in told.stdout
-    assert "a function has left threads running: Thread-1" in told.stderr
+    assert "threads of a function are still running: Thread-1" in told.stderr
 
 
 def test_infinite_metrics_come_back_from_the_process_of_a_step(

@@ -44,7 +44,7 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
     served.project, served.has_projects = ready, False
     assert client.get("/readyz").json() == {"ready": False, "reasons": ["no project is served yet"]}
     served.has_projects, served.draining = True, True
-    assert client.get("/readyz").json()["reasons"] == ["the server is about to end"]
+    assert client.get("/readyz").json()["reasons"] == ["the server is shutting down"]
 
 
 def test_a_loop_that_does_not_answer_leaves_the_rest_answered(served: SmallServer, client: httpx2.Client) -> None:

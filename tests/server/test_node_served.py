@@ -60,7 +60,7 @@ def test_a_new_token_takes_the_place_of_an_old_one(asked: AskedNode) -> None:
     line = next(each for each in listed.splitlines() if old.split("_")[1] in each)
     assert re.search(r"ada +deployer +valid +.* never +2", line), line  # it was used just now
     ambiguous = call_engine(asked.folder, "node", "token", "revoke", "node.yaml", "ada")
-    assert "name one of them by its id" in ambiguous.stderr
+    assert "give the id of one of them" in ambiguous.stderr
     revoked = call_engine(asked.folder, "node", "token", "revoke", "node.yaml", old.split("_")[1])
     assert revoked.stdout == f"{old.split('_')[1]} of ada: revoked\n"
     assert (ask(old), ask(new)) == (401, 200)

@@ -392,4 +392,4 @@ with WatchedFolders(said.append) as folders:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 5.0 ")
-    assert "its files are looked at every 5 s" in done.stdout
+    assert "its files are checked every 5 s" in done.stdout

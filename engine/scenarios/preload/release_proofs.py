@@ -62,8 +62,8 @@ def prove_secrets(revision: Revision) -> str:
             where = f"give it in {project.confinement.node_file} under secrets:"
             raise ProofFailed(f"without a value: {join_words(absent, 'and')}; {where}")
         raise ProofFailed(
-            f"without a value: {join_words(found, 'and')}; provide it, or say under `secrets:` of the deployment where "
-            "it is found"
+            f"without a value: {join_words(found, 'and')}; provide it, or declare its place under `secrets:` "
+            "of the deployment"
         )
     return f"{_count(len(required), 'secret')} with a value" if required else "no secrets are needed"
 

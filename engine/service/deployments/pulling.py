@@ -166,9 +166,9 @@ class _Pull:
                 if entry.number <= newest:  # newer ones may have superseded listed ones
                     listed[entry.id] = entry
             if page.next is not None and (page.next != after or not page.evaluations):
-                raise self._refuse("it does not go on where it ends")
+                raise self._refuse("it does not continue where the page before it ends")
             if len(listed) > MOST_LISTED:
-                raise self._refuse(f"it has more than {MOST_LISTED:,} evaluations; --store or --since bring fewer")
+                raise self._refuse(f"it has more than {MOST_LISTED:,} evaluations; use --store or --since")
             more = page.next is not None and after < newest
         return list(listed.values())
 

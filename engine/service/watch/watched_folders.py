@@ -150,7 +150,7 @@ class WatchedFolders:
         self._polled.add(folder)
         if why not in self._said:
             self._said.add(why)
-            self._report(f"{why}: its files are looked at every {POLL_SECONDS:g} s")
+            self._report(f"{why}: its files are checked every {POLL_SECONDS:g} s")
 
 
 class _ChangeHandler(FileSystemEventHandler):

@@ -196,7 +196,7 @@ class WatchedProject:
                 self._listener.report(f"{self.path} is valid again")
             self._project, self._valid = project, True
             if self._answered is not None and _say_the_same(project, self._answered):
-                self._listener.report(f"{self.path} says the same as at its last run")
+                self._listener.report(f"{self.path} has not changed since its last run")
                 self._changed = [one for one in self._changed if one.source.part != "spec"]
             self.sources = find_watched_sources(project)
             self._outputs |= find_outputs(project)

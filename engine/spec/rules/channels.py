@@ -95,8 +95,8 @@ def _check_literal_url(draft: Draft, findings: Findings, channel: ServerChannel,
         findings.warning(at, "password", "this url contains a password", help_)
 
 
-def check_receivers(draft: Draft, findings: Findings) -> None:
-    """Check that each mail has receivers, that they are mail addresses, and that only mail has them."""
+def check_recipients(draft: Draft, findings: Findings) -> None:
+    """Check that each mail has recipients, that they are mail addresses, and that only mail has them."""
     for path, content in draft.iterate_messages():
         channel = draft.spec.channels.get(content.channel)
         _check_addresses(draft, findings, content, path)

@@ -186,7 +186,7 @@ class NodeTarget:
                 now = time.monotonic()
                 if not lost_since:
                     lost_since = now
-                    self.report(f"the connection was lost ({problem}); asks again")
+                    self.report(f"the connection was lost ({problem}); tries again")
                 if now - lost_since > PATIENCE_SECONDS:
                     raise
             self.pause(LOOK_SECONDS)

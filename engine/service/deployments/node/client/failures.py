@@ -130,10 +130,10 @@ class NodeFailures:
         if certificate is not None:
             reason = certificate.verify_message.rstrip(".") or "it cannot be checked"
             help_ = (
-                f"{self.certificate}, which `certificate:` names, does not vouch for it"
+                f"{self.certificate}, which `certificate:` names, does not certify it"
                 if self.certificate
-                else "name the file of the certificate, which you have from who runs the node, as `certificate:` of "
-                "the infrastructure"
+                else "ask the owner of the node for the file of the certificate, and set `certificate:` of the "
+                "infrastructure to it"
             )
             return f"its certificate is not trusted: {reason}; {help_}"
         if (tls := _find_cause(problem, ssl.SSLError)) is not None:
@@ -149,7 +149,7 @@ class NodeFailures:
             return f"it cannot be reached: {(system and system.strerror) or 'no connection'}; is it running?"
         if isinstance(problem, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
             help_ = "" if self.tls else "; if the node uses TLS, `url:` must begin with https"
-            return f"the connection was cut before the answer{help_}"
+            return f"the connection was closed before the answer{help_}"
         return single_line(self.redact(str(problem)) or type(problem).__name__, limit=200)
 
 

@@ -66,7 +66,7 @@ def run_on_node(
     try:
         while fire.run is None:
             if fire.state in ("SKIPPED", "COALESCED"):
-                raise RunRefusedError(f"{scenario}: the node makes no run of it: {fire.reason or fire.state}")
+                raise RunRefusedError(f"{scenario}: the node starts no run of it: {fire.reason or fire.state}")
             if fire.reason and fire.reason != reported:
                 report(f"{scenario}: waits: {fire.reason}")
                 reported = fire.reason
