@@ -112,7 +112,7 @@ def test_a_mistake_is_reported_with_what_to_do(run: Engine, tmp_path: Path) -> N
         (("show", "spec.yaml"), 2, "give the name of a bundle after the spec"),
         (("show", "v1.zip", "v1"), 2, "v1.zip is the file of a bundle: leave out 'v1'"),
         (("diff", "spec.yaml", "v1"), 2, "two bundles are needed"),
-        (("sign", "spec.yaml", "v1"), 2, "--key FILE names the private key"),
+        (("sign", "spec.yaml", "v1"), 2, "--key FILE is missing: the private key"),
         (("verify", "v1.zip", "--key", "spec.yaml"), 2, "spec.yaml holds no public key in PEM"),
     ):
         done = run(*arguments)

@@ -28,7 +28,7 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
     ready = served.project
     cases = {
         "another one runs the project": replace(ready, leader=False, standby=True, store=None),
-        "has not begun to run it yet": replace(ready, leader=False, store=None),
+        "has not started to run it yet": replace(ready, leader=False, store=None),
         "its state cannot be used": replace(ready, store_problem="/secret/place: disk full"),
         "its spec has errors; the last valid one is in use": replace(ready, spec_problems=("spec.yaml:1:1: wrong",)),
         "none has been valid": replace(ready, spec=None, spec_problems=("spec.yaml:1:1: wrong",)),

@@ -90,7 +90,7 @@ def test_the_record_of_actions_names_who_has_asked_and_no_token_is_written_anywh
 def test_two_servers_are_not_one_node(asked: AskedNode) -> None:
     refused = call_engine(asked.folder, "serve", "--node", "node.yaml")
     assert refused.returncode == 2
-    assert "another server is the node of" in refused.stderr
+    assert "another server runs the node of" in refused.stderr
 
 
 def test_a_source_without_a_value_is_reported_at_the_start(tmp_path: Path) -> None:
