@@ -182,10 +182,7 @@ OF_LIST: dict[str, tuple[Change, str]] = {
     "twice": (repeat, "it is not in order"),
     "round": (go_round, "it does not continue where the page before it ends"),
     "without an end": (go_on, "it does not continue where the page before it ends"),
-    "path as id": (
-        set_at("evaluations", 0, "id", value="../../outside"),
-        "that this engine does not support",
-    ),
+    "path as id": (set_at("evaluations", 0, "id", value="../../outside"), "that this engine does not support"),
     "no zone": (set_at("evaluations", 0, "moment", value="2026-03-01T00:00:00"), "in a form that this engine does not"),
     "huge number": (set_at("evaluations", 1, "number", value=2**70), "that this engine does not support"),
     "other moment": (set_at("evaluations", 0, "moment", value="2020-03-01T00:00:00Z"), "it is not the one that is in"),
