@@ -68,7 +68,7 @@ def test_a_run_ends_before_its_next_step_when_somebody_asks_for_it(tmp_path: Pat
         assert [one.outcome for one in store.runs.history()] == ["ABORTED", "ABORTED"]
         assert [one.state for one in store.outbox.list_of_run(run)] == ["SENT"]
     again = abort(tmp_path, run)
-    assert (again.returncode, f"run {run} has ended ABORTED already" in again.stderr) == (2, True)
+    assert (again.returncode, f"run {run} has already ended ABORTED" in again.stderr) == (2, True)
 
 
 def test_a_run_that_is_asked_to_end_at_its_last_step_is_aborted_too(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_what_is_done_on_the_node_and_what_is_not(design: Design) -> None:
     wait_for_state(design, run, "ABORTED")
     shown = json.loads(command(design, "show", "--run", last, "--format", "json", token="viewer"))
     assert (shown["state"], shown["scenario"], shown["release"].split()[0]) == ("ABORTED", "hangs", "v5")
-    assert "ended ABORTED already" in command(design, "abort", last, code=3)
+    assert "already ended ABORTED" in command(design, "abort", last, code=3)
     assert "no run of this id" in command(design, "abort", "00000000", code=3)
 
     (delivery,) = shown["deliveries"]
