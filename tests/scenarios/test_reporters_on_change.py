@@ -152,7 +152,7 @@ def test_a_preview_says_what_would_be_sent_and_why_not(watch: Watch) -> None:
     assert "Subject: Recovered: watch SUCCESS" in shown[0]
     shown.clear()
     watch("FAILED", 1, preview=shown.append)
-    assert shown[0].startswith('Reporter "changes" would send nothing: it tells a beginning once:')
+    assert shown[0].startswith('Reporter "changes" would send nothing: it reports a beginning once:')
 
 
 def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path) -> None:
