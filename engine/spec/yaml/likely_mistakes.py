@@ -53,6 +53,9 @@ def find_likely_mistake(text: str, words: str, at: int, opened: int | None) -> M
         if re.search("did not find expected (key|'-')", words) and (lines := _describe_near_lines(text, line, at)):
             message = f"this line is indented by {at - line}, but no line above is"
             return Mistake(at, at + 1, message, f"indent this line by {lines}")
+        if "did not find expected key" in words and text.startswith("- ", at):
+            message = "this entry of a list is among the keys of a mapping"
+            return Mistake(at, at + 1, message, "remove the -, or write the list as the value of a key")
     if "mapping values are not allowed" in words and ":" not in text[line:at]:
         return _find_surplus_indentation(text, line, at)
     if "did not find expected ',' or" in words:
@@ -65,7 +68,7 @@ def _find_surplus_indentation(text: str, line: int, at: int) -> Mistake | None:
     above = text[:line].rstrip()
     start = above.rfind("\n") + 1
     found = re.fullmatch(r"((?: *- )? *)[^\s:#][^:#]*: +[^\s#|>&].*", above[start:])
-    indentation = _count_blanks_before(text, line)
+    indentation = _count_spaces_before(text, line)
     if not found or indentation <= len(found[1]):
         return None
     message = "this line is indented more than the line above, which already has a value"
@@ -109,7 +112,7 @@ def _find_closed_late(text: str, at: int, opened: int | None) -> Mistake | None:
     if (
         opened is not None
         and "\n" in text[opened:at]
-        and _count_blanks_before(text, at) <= _count_blanks_before(text, opened)
+        and _count_spaces_before(text, at) <= _count_spaces_before(text, opened)
     ):
         return Mistake(
             opened, opened + 1, "this bracket is never closed", "add the closing bracket after the last entry"
@@ -117,7 +120,7 @@ def _find_closed_late(text: str, at: int, opened: int | None) -> Mistake | None:
     return None
 
 
-def _count_blanks_before(text: str, at: int) -> int:
+def _count_spaces_before(text: str, at: int) -> int:
     """Return the number of spaces at the start of the line of a place."""
     line = text[text.rfind("\n", 0, at) + 1 :]
     return len(line) - len(line.lstrip(" "))
