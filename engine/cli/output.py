@@ -224,7 +224,8 @@ def _list_step_lines(step: StepView, depth: int) -> Iterator[Line]:
     if step.checks.passed:
         yield [f"{indent}  ", _style_outcome("OK"), f"  {step.checks.passed}"]
     if step.checks.weak:
-        yield [(f"{indent}  could hardly have failed, see engine show: {join_some(step.checks.weak)}", "dim")]
+        weak = join_some(step.checks.weak)
+        yield [(f"{indent}  checks that could hardly have failed (see engine show): {weak}", "dim")]
     if step.run is not None:
         yield from _list_run_lines(step.run, depth + 1)
 
