@@ -159,7 +159,7 @@ def test_a_function_may_close_the_output_and_fork(
         ("die", {"number": 11}, "was killed by signal 11 (SIGSEGV) before it returned a result: a library has crashed"),
         ("exit_by", {"how": "os._exit"}, "ended with exit code 5 before it returned a result"),
         ("exit_by", {"how": "sys.exit"}, "SystemExit: 5"),
-        ("kill_supervisor", {}, "was ended by another program"),
+        ("kill_supervisor", {}, "another program ended its process"),
     ],
 )
 def test_a_process_that_dies_fails_its_step_with_the_reason(
