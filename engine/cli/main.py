@@ -9,7 +9,6 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from engine import __version__
 from engine.cli.plain_arguments import answer_plain_arguments
@@ -17,9 +16,6 @@ from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
-
-if TYPE_CHECKING:
-    pass
 
 EXIT_SECONDS = 5.0
 """Maximum time in seconds for threads of users' functions to end after the command."""

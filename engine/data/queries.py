@@ -13,6 +13,8 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.variables.references import Value
 
+_NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
+
 
 def bind_query(query: str, variables: Mapping[str, Value]) -> str:
     """Return a query with its variables inserted.
@@ -31,6 +33,9 @@ def bind_query(query: str, variables: Mapping[str, Value]) -> str:
 def plan_query(query: str, inputs: tuple[Table, ...], locate: Callable[[str], str] = str) -> pl.LazyFrame:
     """Return the lazy frame of a query over its input tables.
 
+    If the query computes, whole numbers of fewer than 64 bits are 64-bit numbers in it: polars computes in the type of
+    a column, and wraps what does not fit, without an error.
+
     Parameters
     ----------
     query
@@ -47,7 +52,10 @@ def plan_query(query: str, inputs: tuple[Table, ...], locate: Callable[[str], st
         type, or calls a function that polars lacks.
     """
     try:
-        with pl.SQLContext({table.name: table.frame for table in inputs}) as context:
+        frames = {table.name: table.frame for table in inputs}
+        if sql.computes_values(query):
+            frames = {name: frame.with_columns(pl.col(_NARROW).cast(pl.Int64)) for name, frame in frames.items()}
+        with pl.SQLContext(frames) as context:
             frame = context.execute(query, eager=False)
             frame.collect_schema()
     except READ_ERRORS as error:

@@ -86,9 +86,12 @@ def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[s
             in_flow = "{" in line[: found.start()]
             end = _find_end(line, found.end(), in_flow=in_flow)
             value = line[found.end() : end].strip()
-            secret = may_be_secret(found["key"], value, section) or _resembles_secret(found["key"])
-            named = _NAMES.search(found["key"]) or (section == "secrets" and found["key"] not in _SOURCES)
-            if not (secret if is_unknown else named and _is_whole_value(value)):
+            if is_unknown:
+                hidden = may_be_secret(found["key"], value, section) or _resembles_secret(found["key"])
+            else:
+                named = _NAMES.search(found["key"]) or (section == "secrets" and found["key"] not in _SOURCES)
+                hidden = bool(named) and _is_whole_value(value)
+            if not hidden:
                 continue
             if not value.startswith(("${", "{}", "[]")):
                 masked[place] = masked[place][: found.end()] + "*" * (end - found.end()) + masked[place][end:]

@@ -41,6 +41,40 @@ def test_queries_join_datasets_and_other_queries(project):
     assert list(table.lineage()) == ["card holders", "transactions", "joined", "old"]
 
 
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("SELECT SUM(cents) AS n FROM narrow", [(6_000_000_000,)]),
+        (
+            "SELECT shop, SUM(cents) AS n FROM narrow GROUP BY shop ORDER BY shop",
+            [(1, 4_000_000_000), (2, 2_000_000_000)],
+        ),
+        ("SELECT 2 * cents AS n FROM narrow WHERE shop = 2", [(4_000_000_000,)]),
+        ("SELECT shop - 2 AS n FROM narrow ORDER BY n", [(-1,), (-1,), (0,)]),
+        ("SELECT -shop AS n FROM narrow ORDER BY n", [(-2,), (-1,), (-1,)]),
+        ("SELECT COUNT(*) AS n FROM narrow WHERE shop - 2 > 5", [(0,)]),
+        (
+            "WITH t AS (SELECT cents AS c FROM narrow) SELECT POW(c, 2) AS n FROM t LIMIT 1",
+            [(4_000_000_000_000_000_000,)],
+        ),
+    ],
+)
+def test_whole_numbers_do_not_wrap(project, tmp_path, sql, rows):
+    pl.DataFrame(
+        {"shop": [1, 1, 2], "cents": [2_000_000_000] * 3}, schema={"shop": pl.UInt8, "cents": pl.Int32}
+    ).write_parquet(tmp_path / "narrow.parquet")
+    datasets = project({"narrow": {"path": "narrow.parquet"}, "q": query(sql)})
+    assert datasets.open("q").frame.collect().rows() == rows
+
+
+def test_a_query_that_does_not_compute_keeps_the_types(project, tmp_path):
+    pl.DataFrame({"shop": [1, 2]}, schema={"shop": pl.UInt8}).write_parquet(tmp_path / "narrow.parquet")
+    datasets = project(
+        {"narrow": {"path": "narrow.parquet"}, "q": query("SELECT * FROM narrow WHERE shop > -1 AND shop < 9")}
+    )
+    assert datasets.open("q").frame.collect_schema() == {"shop": pl.UInt8}
+
+
 def test_variables_are_typed_literals(project):
     datasets = project(
         {

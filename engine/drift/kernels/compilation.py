@@ -78,14 +78,19 @@ def is_numba_loaded() -> bool:
 def _cache_class() -> type[Any]:
     """Return numba's cache class, changed to load compiled code without preparing to compile.
 
-    numba's own class first imports and registers everything that compiling may need, which takes .3 s per process.
+    numba's own class first imports, registers and compiles what compiling may need, which takes .3 s per process.
     """
+    from llvmlite import binding
     from numba.core.caching import FunctionCache
-    from numba.core.runtime.nrt import rtsys
+    from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]  # an extension module
+
+    # The functions in C with which compiled code allocates arrays. What numba compiles around them for each process is
+    # part of the compiled code already.
+    for name, address in _nrt_python.c_helpers.items():
+        binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
     class CacheOfCompiledCode(FunctionCache):
         def load_overload(self, sig: Any, target_context: Any) -> Any:
-            rtsys.initialize(target_context)  # the functions with which compiled code allocates arrays
             with self._guard_against_spurious_io_errors():
                 return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # numba's
 

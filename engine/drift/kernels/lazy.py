@@ -26,7 +26,7 @@ unit per element of its longest array (see `kernel`)."""
 SECONDS_BEFORE_COMPILING = 0.05
 """CPU seconds that a kernel may run as Python per process: less than compiling takes, since each process pays it."""
 
-SECONDS_BEFORE_LOADING = 0.005
+SECONDS_BEFORE_LOADING = 0.003
 """The same if the cache holds the kernel and the process has imported numba: about the time of loading it."""
 
 SECONDS_BEFORE_STARTING = 0.05

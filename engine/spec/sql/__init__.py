@@ -31,6 +31,7 @@ from engine.spec.variables.references import VariableReference, suggest_variable
 
 __all__ = [
     "bind_variables",
+    "computes_values",
     "find_sql_problems",
     "has_order",
     "list_columns",
@@ -72,6 +73,11 @@ def list_columns(sql: str) -> list[str] | None:
 def has_order(sql: str) -> bool:
     """Return whether the query gives its rows an order: whether it, not only a part of it, has ORDER BY."""
     return describe_query(sql).is_ordered
+
+
+def computes_values(sql: str) -> bool:
+    """Return whether the query adds, subtracts or multiplies, or sums a column."""
+    return describe_query(sql).computes
 
 
 def find_sql_problems(sql: str, datasets: Collection[str], variables: Collection[str]) -> list[Problem]:

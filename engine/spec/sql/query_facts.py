@@ -51,6 +51,8 @@ class QueryFacts:
         The names of its output columns; None if the SQL does not show them (`SELECT *`, `COUNT(*)`).
     is_ordered
         Whether it gives its rows an order: whether it, not only a part of it, has ORDER BY.
+    computes
+        Whether it adds, subtracts or multiplies, or sums a column.
     outline
         Its normal form with references instead of values, for people: `… WHERE d < ${end}`.
     """
@@ -60,6 +62,7 @@ class QueryFacts:
     tables: tuple[TableReference, ...] = ()
     columns: tuple[str, ...] | None = None
     is_ordered: bool = False
+    computes: bool = False
     outline: str = ""
 
     @classmethod
@@ -71,6 +74,7 @@ class QueryFacts:
             tables=tuple(TableReference(**one) for one in found["tables"]),
             columns=None if found["columns"] is None else tuple(found["columns"]),
             is_ordered=found["is_ordered"],
+            computes=found["computes"],
             outline=found["outline"],
         )
 
@@ -89,6 +93,7 @@ def _describe(query: SqlQuery) -> QueryFacts:
         tables=tuple(_describe_table(query.sql, table) for table in _find_dataset_tables(query.tree)),
         columns=_list_columns(query.tree),
         is_ordered=query.tree.args.get("order") is not None,
+        computes=_computes(query.tree),
         outline=_outline(query),
     )
 
@@ -104,6 +109,13 @@ def _list_columns(tree: "exp.Query") -> tuple[str, ...] | None:
         return None
     named = all(isinstance(e, exp.Alias | exp.Column) and not e.is_star for e in query.expressions)
     return tuple(e.output_name for e in query.expressions) if named else None
+
+
+def _computes(tree: "exp.Query") -> bool:
+    from sqlglot import exp
+
+    found = tree.find_all(exp.Sum, exp.Add, exp.Sub, exp.Mul, exp.Pow, exp.Neg)
+    return any(not (isinstance(one, exp.Neg) and isinstance(one.this, exp.Literal)) for one in found)
 
 
 def _outline(query: SqlQuery) -> str:
