@@ -104,7 +104,8 @@ class BundleRegistry(ABC):
             if found:
                 raise UsageError(f'the ids of {len(found)} bundles begin with "{name_or_id}": give more digits')
         known = ", ".join(one.name for one in self.list_bundles(project)) or "none"
-        raise UsageError(f'there is no bundle "{name_or_id}" of {project} in {self.place} (known: {known})')
+        missing = f'there is no bundle "{name_or_id}" of {project} in {self.place} (known: {known})'
+        raise UsageError(f"{missing}; engine bundle create makes a bundle that the spec declares")
 
     def path_of(self, id_: str) -> Path:
         """Return the path of an archive.

@@ -1,6 +1,9 @@
 """Messages for mistakes in the arguments of a command, instead of those of the library."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.formatting.hints import suggest_name
@@ -15,6 +18,18 @@ _NUMBERS = {
     r"must be ((?:greater|less) than(?: or equal to)? \S+)": r"expected a number \1",
 }
 """The library's messages for a value that is not a number or out of range, and their replacements."""
+
+
+@contextmanager
+def report_write_errors(folder: Path, argument: str) -> Iterator[None]:
+    """Turn an OSError into an error of the argument that names the folder to write to."""
+    import typer
+
+    try:
+        yield
+    except OSError as error:
+        what = error.filename or folder
+        raise typer.BadParameter(f"{what} cannot be written: {error.strerror}", param_hint=argument) from error
 
 
 def describe_mistake(mistake: "typer.TyperException", arguments: list[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from engine import __version__
 from engine.cli.plain_arguments import answer_plain_arguments
-from engine.cli.standard_streams import set_up_standard_streams
+from engine.cli.standard_streams import find_lost_answer, set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
@@ -55,10 +55,13 @@ def _main() -> int:
     try:
         answered = answer_plain_arguments(sys.argv[1:])
         code = _run_verb(sys.argv[1:]) if answered is None else int(answered)
-        sys.stdout.flush()
+        lost = find_lost_answer()
         if code == ExitCode.INTERRUPTED:  # typer has turned the interruption into an exit code
             raise KeyboardInterrupt
-        return code
+        if lost:
+            message = f"standard output cannot be written: {lost.strerror}; it is incomplete"
+            print(f"engine: error: {message}", file=sys.stderr)
+        return code or (ExitCode.COULD_NOT_RUN if lost else ExitCode.OK)
     except KeyboardInterrupt:
         print("engine: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -102,11 +105,15 @@ def _report_bug(bug: BaseException) -> int:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as report:
-        report.write(f"engine {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n")
-        report.write("".join(traceback.format_exception(bug)))
-    message = f"engine: internal error: {type(bug).__name__}. This is a bug; the details are in {report.name}"
-    print(message, file=sys.stderr)
+    details = f"engine {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n"
+    details += "".join(traceback.format_exception(bug))
+    message = f"engine: internal error: {type(bug).__name__}. This is a bug; the details are"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as report:
+            report.write(details)
+        print(f"{message} in {report.name}", file=sys.stderr)
+    except OSError as error:
+        print(f"{message} below, as no file can be written ({error.strerror}):\n{details}", file=sys.stderr)
     return ExitCode.COULD_NOT_RUN

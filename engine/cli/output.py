@@ -83,6 +83,18 @@ def print_warning(line: LogLine) -> None:
         _print_log_line(line)
 
 
+def print_warnings_once() -> Callable[[LogLine], None]:
+    """Return a listener that prints each warning once: a command that opens the state often is warned each time."""
+    printed: set[str] = set()
+
+    def listen(line: LogLine) -> None:
+        if line.located_text not in printed:
+            printed.add(line.located_text)
+            print_warning(line)
+
+    return listen
+
+
 def _print_log_line(line: LogLine) -> None:
     print(f"{line.at:%H:%M:%S} {line.level:7} {line.located_text}", file=sys.stderr)
 

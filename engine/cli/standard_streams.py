@@ -24,7 +24,7 @@ def set_up_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = _separate_answer(sys.stdout)
-    sys.stderr = sys.stderr or _open_stream(os.dup(2), "utf-8")
+    sys.stderr = _open_stream(os.dup(2), sys.stderr.encoding if sys.stderr else "utf-8", by_line=True)
     warnings.showwarning = _print_warning
 
 
@@ -45,10 +45,14 @@ def _separate_answer(stdout: TextIO | None) -> TextIO:
     return _open_stream(answer, encoding)
 
 
-class _AnswerFile(FileIO):
-    """A file for the answer. If its reader (such as `head`) closes it, the rest is dropped: the exit code matters."""
+class _StreamFile(FileIO):
+    """The file of a standard stream: what cannot be written is dropped, because the run and its exit code matter.
+
+    If its reader (such as `head`) closes it, that is no error. Any other error, such as a full disk, is kept.
+    """
 
     ends_with_reader = False
+    error: OSError | None = None
 
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
@@ -59,7 +63,9 @@ class _AnswerFile(FileIO):
             os.close(nowhere)
             if self.ends_with_reader:
                 raise
-            return memoryview(data).nbytes
+        except OSError as error:
+            self.error = error
+        return memoryview(data).nbytes
 
 
 def end_with_reader() -> None:
@@ -68,10 +74,17 @@ def end_with_reader() -> None:
     answer.buffer.raw.ends_with_reader = True
 
 
-def _open_stream(descriptor: int, encoding: str) -> TextIO:
+def find_lost_answer() -> OSError | None:
+    """Return why a part of the answer could not be written; None if all of it was."""
+    sys.stdout.flush()
+    file = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return file.error if isinstance(file, _StreamFile) else None
+
+
+def _open_stream(descriptor: int, encoding: str, *, by_line: bool = False) -> TextIO:
     # A character that the encoding lacks is written as an escape, so that no file or column name stops the output.
-    file = _AnswerFile(descriptor, "w")
-    return TextIOWrapper(BufferedWriter(file), encoding, "backslashreplace", line_buffering=file.isatty())
+    file = _StreamFile(descriptor, "w")
+    return TextIOWrapper(BufferedWriter(file), encoding, "backslashreplace", line_buffering=by_line or file.isatty())
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -6,6 +6,7 @@ bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is rejec
 
 import re
 import zipfile
+from os import SEEK_END
 from pathlib import Path
 
 from engine.discovery.compression import find_member, read_unpacked_head
@@ -123,6 +124,20 @@ def recognize_signature(path: Path, head: bytes) -> str | None:
 def is_text(head: bytes) -> bool:
     """Return whether the first bytes of a file may be text in UTF-8 or in a single-byte code page."""
     return re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xfe]*", head) is not None
+
+
+def refuse_zeros_at_end(path: Path) -> None:
+    """Raise a DataError for a text file that ends in zero bytes, which some programs and file systems leave in it.
+
+    They would be read as one value, of any size. No text in any encoding ends in four of them.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 4), SEEK_END)
+        if file.read() == bytes(4):
+            raise DataError(
+                f"{path} ends in zero bytes, so it is not complete: a download that reserves space leaves them, and so "
+                "does a loss of power; deliver the file again"
+            )
 
 
 def read_head(path: Path) -> bytes:

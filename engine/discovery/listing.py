@@ -6,7 +6,7 @@ column `name`. Files that are left out are listed for the user.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,9 +14,9 @@ from glob import has_magic
 from pathlib import Path
 from urllib.parse import unquote
 
-from engine.discovery.file_endings import detect_format
+from engine.discovery.file_endings import detect_format, find_compression
 from engine.discovery.file_trees import DISK, FileTree
-from engine.discovery.formats import read_head, recognize_format, recognize_signature
+from engine.discovery.formats import read_head, recognize_format, recognize_signature, refuse_zeros_at_end
 from engine.discovery.newest import pick_newest
 from engine.discovery.path_patterns import find_fixed_folder
 from engine.errors import DataError
@@ -78,14 +78,16 @@ def list_data_files(
     Raises
     ------
     DataError
-        No file exists or matches; a file is empty, not a regular file, or cannot be opened; the files have several
-        formats; the folders of the files name different columns; or the folder is a Delta Lake or Iceberg table, whose
-        files alone are not its rows.
+        No file exists or matches; a file is empty, incomplete, not a regular file, or cannot be opened; the files have
+        several formats; the folders of the files name different columns; or the folder is a Delta Lake or Iceberg
+        table, whose files alone are not its rows.
     """
     try:
         if _names_one_file(path, tree):
             tree.provide([path])
-            return FoundFiles((path,), declared_format or recognize_format(path, compression))
+            format_ = declared_format or recognize_format(path, compression)
+            _refuse_incomplete_texts([path], format_, compression)
+            return FoundFiles((path,), format_)
         base = path if tree.is_folder(path) else find_fixed_folder(path)
         _refuse_table_formats(base, tree)
         candidates, hidden = _list_candidates(path, base, tree)
@@ -107,12 +109,20 @@ def list_data_files(
             notes += picked
         tree.provide(files)
         format_ = declared_format or _common_format(files, compression)
+        _refuse_incomplete_texts(files, format_, compression)
     except FileNotFoundError as error:
         missing = Path(error.filename or path)
         raise DataError(f"there is no file {missing}{_suggest_file(missing, tree)}") from None
     except OSError as error:
         raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
     return FoundFiles(tuple(files), format_, _read_folder_keys(base, files), tuple(notes))
+
+
+def _refuse_incomplete_texts(files: Sequence[Path], format_: str, compression: str | None) -> None:
+    if format_ in ("csv", "ndjson"):
+        for path in files:
+            if find_compression(path, compression) is None:
+                refuse_zeros_at_end(path)
 
 
 def list_candidate_files(path: Path, tree: FileTree = DISK) -> list[Path]:

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import DeliveryError, UnreachableError
 from engine.formatting.control_characters import single_line
+from engine.notifications.bounded_answers import bound_answers
 from engine.notifications.envelope import CONTENT_CODES, PASSING_CODES, PATIENCE, Envelope, RefusedError
 from engine.notifications.mime import add_left_out_files, list_files
 from engine.notifications.shortening import shorten_text
@@ -237,7 +238,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
     title = post.message.subject
     if service.title_maxlen > 0:
         title = single_line(title, service.title_maxlen)
-    with _attach_files(files) as attached, listen_to_apprise() as logged:
+    with _attach_files(files) as attached, listen_to_apprise() as logged, bound_answers():
         try:
             taken = service.notify(
                 title=title,

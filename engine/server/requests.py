@@ -283,6 +283,7 @@ def _describe_run(run: RunRecord) -> dict[str, Any]:
         "project",
         "scenario",
         "state",
+        "cause",
         "started",
         "ended",
         "as_of",

@@ -13,7 +13,15 @@ from typing import Literal
 
 from engine.errors import Diagnostic, Position, Severity
 from engine.formatting.control_characters import escape_controls
-from engine.spec.secret_texts import NOT_SHOWN, mask_lines, mask_tokens, may_be_secret
+from engine.spec.secret_texts import (
+    NOT_SHOWN,
+    find_last_line,
+    find_sections_of_secrets,
+    mask_lines,
+    mask_tokens,
+    may_be_secret,
+    measure_public_part,
+)
 
 DiagnosticFormat = Literal["text", "json", "github"]
 TAB_WIDTH = 4
@@ -162,13 +170,21 @@ def read_shown_lines(file: str, findings: Iterable[Diagnostic]) -> list[str]:
     """
     here = [one for one in findings if Path(one.position.file).absolute() == Path(file).absolute()]
     unknown = {(one.position.line, one.position.column) for one in here if one.code == "unknown-key"}
-    lines = mask_lines(_read_lines(file), unknown)
+    written = _read_lines(file)
+    lines, among_secrets = mask_lines(written, unknown), find_sections_of_secrets(written)
     for one in here:
         is_hidden = one.code in SECRET_CODES or NOT_SHOWN in one.message
-        if one.position.line > len(lines) or not (is_hidden or one.code == "wrong-value"):
+        if one.position.line > len(lines) or not (is_hidden or one.code in ("wrong-value", "url", "header")):
             continue
         at = one.position
         line, start, end = lines[at.line - 1], at.column - 1, at.column - 1 + at.length
+        if at.line in among_secrets and one.message.endswith(("found a list", "found a mapping")):
+            # the position of a list is its beginning, and one in brackets may end in a later line
+            is_hidden, end = True, len(line)
+            for further in range(at.line, find_last_line(written, at.line - 1, start) + 1):
+                lines[further] = "*" * len(lines[further])
+        if at.line in among_secrets and one.code in ("url", "header"):
+            is_hidden, start = True, start + measure_public_part(line[start:end], one.code)
         if is_hidden or may_be_secret("", line[start:end]):
             lines[at.line - 1] = line[:start] + "*" * len(line[start:end]) + line[end:]
     return lines

@@ -6,7 +6,8 @@ section, or the YAML is invalid. So lines are masked as text.
 **What is not shown.** Anywhere: a value whose key is called as secrets are, and what looks like a token. In a section
 that can hold secrets also the value of an unknown key, and a wrong value of a known one, unless it is harmless: a
 number of at most six digits, a duration, a share, true or false, or a word of the language, also one that is spelt
-wrong. In `secrets` itself nothing is harmless.
+wrong. A list in place of a text is not shown at all, and of a wrong URL only what comes before its path and its login.
+In `secrets` itself nothing is harmless.
 """
 
 import re
@@ -39,6 +40,8 @@ _TOKENS = re.compile(
 )
 """Tokens that are recognizable by their prefix: those of code hosts, chats, clouds, registries, and JWT."""
 _LOGIN = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
+_URL_BEGIN = re.compile(r"""["']?(?:[\w+.-]+:/+)?(?:(?:[\w-]+\.)+[\w-]+(?::\d+)?(?![^/\s]*@))?""")
+"""The scheme of a URL, and a host with its port: of several parts, because the only part may be a token instead."""
 _KEY = re.compile(r"""(?P<quote>["']?)(?P<key>[\w][\w .-]*)(?P=quote)\s*:(?=\s|$)\s*""")
 
 _MOST_BITS = 3.0
@@ -56,6 +59,41 @@ def may_be_secret(name: str, value: object = None, section: str = "") -> bool:
     in_url = re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", text)
     keyed = re.search(r"(^|_|[a-z])key$", name, re.IGNORECASE) and re.search(r"[0-9]", text) and len(text) >= 8
     return bool(_NAMES.search(name) or in_url or keyed or _TOKENS.search(text) or _looks_random(text))
+
+
+def find_sections_of_secrets(lines: list[str]) -> set[int]:
+    """Return the numbers of the lines of a spec, from 1, that belong to a section that can hold secrets."""
+    section, found = "", set()
+    for number, line in enumerate(lines, start=1):
+        if key := re.match(r"""["']?(\w+)["']?:""", line):
+            section = key[1]
+        if section in _SECTIONS:
+            found.add(number)
+    return found
+
+
+def measure_public_part(value: str, kind: str) -> int:
+    """Return how many characters of a wrong value may be shown: of a URL the scheme, host and port, of a header none.
+
+    The rest of a URL may be a token or a login, unless it has no path and no login.
+    """
+    if kind != "url":
+        return 0
+    begin = _URL_BEGIN.match(value)
+    end = begin.end() if begin else 0
+    return end if re.search(r"[/@?]", value[end:]) else len(value)
+
+
+def find_last_line(lines: list[str], line: int, start: int) -> int:
+    """Return the index of the line in which the bracket at a place is closed; that line itself if there is none."""
+    depth, place = 0, start
+    for number in range(line, len(lines)):
+        rest = lines[number][place:]
+        depth += sum(map(rest.count, "[{")) - sum(map(rest.count, "]}"))
+        if depth <= 0:
+            return number
+        place = 0
+    return line
 
 
 def mask_tokens(text: str) -> str:

@@ -59,6 +59,8 @@ class EvaluationFilter:
         The fingerprint of the batch must be different from this one.
     run
         The id of the run that made the evaluation.
+    rows
+        The number of rows that the batch had.
     usable
         Whether to select only evaluations that can be a reference: the batch has rows, and the files are kept. An
         evaluation without metrics was simulated by a plan and counts as usable.
@@ -86,6 +88,7 @@ class EvaluationFilter:
     not_at: EvaluationTime | None = None
     other_dataset_than: str | None = None
     run: str | None = None
+    rows: int | None = None
     usable: bool = False
     superseded: bool = False
     origin: str | None = None
@@ -137,6 +140,8 @@ class EvaluationFilter:
             found.append(of.dataset_fingerprint != self.other_dataset_than)
         if self.run is not None:
             found.append(of.run == self.run)
+        if self.rows is not None:
+            found.append(of.rows_read == self.rows)
         if self.usable:
             found.append(of.files_removed.is_(None))
             found.append(or_(of.rows_read > 0, ~exists().where(evaluation_metrics.c.evaluation == of.number)))
@@ -158,6 +163,7 @@ class EvaluationFilter:
             and self.model in (None, evaluation.fingerprints.model)
             and self.dataset in (None, evaluation.fingerprints.dataset)
             and self.run in (None, evaluation.run)
+            and self.rows in (None, evaluation.rows_read)
             and (self.earlier_than is None or time is None or time.start < self.earlier_than.start)
             and (self.at is None or _have_equal_times(time, self.at))
             and (self.not_at is None or (time is not None and not _have_equal_times(time, self.not_at)))

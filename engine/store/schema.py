@@ -16,7 +16,7 @@ from engine.store.databases.errors import build_store_error
 from engine.store.locks import hold_file_lock
 from engine.store.tables import metadata
 
-REVISION = "0011"
+REVISION = "0012"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 VERSION_TABLE = "alembic_version"

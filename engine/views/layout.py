@@ -69,6 +69,7 @@ def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
         "challenger": view.challenger and list(map(_format_challenger, view.challenger.rows)),
         "curves": _draw_curves(view.evaluation),
         "confusion": _share_confusion(view.evaluation),
+        "class_areas": sorted((view.evaluation.performance.roc_auc_by_class or {}).items(), key=lambda one: one[1]),
         "residuals": view.evaluation.performance.residuals,
     }
 

@@ -108,7 +108,7 @@ def test_a_mistake_is_reported_with_what_to_do(run: Engine, tmp_path: Path) -> N
         (("import", "spec.yaml", "other.zip"), 3, 'other.zip is a bundle of the project "q", not of "p"'),
         (("import", "spec.yaml", "missing.zip"), 3, "the bundle missing.zip cannot be read: No such file"),
         (("show", "cut.zip"), 3, "cut.zip is refused: it is not an archive of a bundle, or its end is missing"),
-        (("show", "spec.yaml", "v9"), 2, 'there is no bundle "v9" of p in .engine/p/bundles (known: v1)'),
+        (("show", "spec.yaml", "v9"), 2, '"v9" of p in .engine/p/bundles (known: v1); engine bundle create makes'),
         (("show", "spec.yaml"), 2, "give the name of a bundle after the spec"),
         (("show", "v1.zip", "v1"), 2, "v1.zip is the file of a bundle: leave out 'v1'"),
         (("diff", "spec.yaml", "v1"), 2, "two bundles are needed"),

@@ -15,6 +15,7 @@ from engine.cli.verbs import init
 from engine.errors import DataError
 
 from ..command_line import call_engine
+from ..small_disks import fill_disk, mount_small_disk
 from .init_proposals import N, plain, proposed, ran, text, write
 
 
@@ -100,6 +101,20 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_full_disk_leaves_no_spec_that_is_in_the_way_later(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("amount\n" + "1.5\n2.5\n" * 20)
+    with mount_small_disk(tmp_path / "disk", "size=64k") as disk:
+        full = fill_disk(disk / "full")
+        init_again = ("init", str(disk / "new"), "--data", str(tmp_path / "a.csv"))
+        for arguments in (init_again, ("schema", str(disk / "schemas"))):
+            refused = call_engine(tmp_path, *arguments)
+            assert refused.returncode == 2, refused.stderr
+            assert "cannot be written: No space left on device" in refused.stderr
+        full.unlink()
+        done = call_engine(tmp_path, *init_again)
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_first_minutes(tmp_path: Path) -> None:
     """As a newcomer types it: the example, the command that it prints, then a spec for a file."""
     told = call_engine(tmp_path, "init", "hello")

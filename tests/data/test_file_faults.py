@@ -55,6 +55,24 @@ def test_a_pattern_that_matches_nothing_is_named(project, tmp_path):
     says(failure(project, {"path": "*.parquet"}), "dataset 't': no file matches", "*.parquet")
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"), [("t.csv", b"a\nx\ny\n"), ("t.ndjson", b'{"a": 1}\n'), ("t.csv", b""), ("parts", b"a\n1\n")]
+)
+def test_a_text_that_ends_in_reserved_space_is_not_complete(project, tmp_path, name, rows):
+    file = tmp_path / "parts" / "2.csv" if name == "parts" else tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(rows)
+    os.truncate(file, 10 << 30)  # a hole, which needs no space on the disk
+    message = failure(project, {"path": name})
+    says(message, f"{file} ends in zero bytes, so it is not complete", "deliver the file again")
+
+
+def test_an_end_of_fewer_zero_bytes_belongs_to_the_encoding(project, tmp_path):
+    (tmp_path / "t.csv").write_bytes("a,b\n1,2\n".encode("utf-32-le"))
+    datasets = project({"t": {"path": "t.csv", "csv": {"encoding": "utf-32-le"}}})
+    assert datasets.open("t").frame.collect().to_dicts() == [{"a": 1, "b": 2}]
+
+
 def test_a_folder_without_data(project, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "_SUCCESS").write_text("done")

@@ -34,6 +34,8 @@ scenarios:
       - {{name: build, kind: build, target: rows}}
       - {{name: tell, kind: send_message, channel: told, subject: "from ${{place}}", message: "rows are built"}}
   judge: {{steps: [{{name: look, kind: run_checks, target: few}}]}}
+  stop: {{steps: [{{name: build, kind: build, target: few}}]}}
+  pass on: {{steps: [{{name: run, kind: run_scenario, scenario: stop}}]}}
 infrastructures: {{factory: {{kind: node, url: "{url}", token: "${{secret.factory_token}}"}}}}
 deployments:
   production: {{infrastructure: factory, bundle: v3, health: {{run: [probe], within: 120s}}}}

@@ -45,6 +45,9 @@ def test_a_project_is_deployed_to_a_node_runs_there_and_is_rolled_back(design: D
     judged = design.engine("run", "spec.yaml", "judge", "--on", "production")
     assert judged.returncode == 1, judged.stdout + judged.stderr  # as a run here, whose check is ERROR
     assert design.engine("run", "spec.yaml", "judge", "--on", "production", "--fail-on", "never").returncode == 0
+    for scenario in ("stop", "pass on"):  # the check of a dataset stops a build, also in another run
+        stopped = design.engine("run", "spec.yaml", scenario, "--on", "production")
+        assert stopped.returncode == design.engine("run", "spec.yaml", scenario).returncode == 1, stopped.stderr
     told = design.server.wait_for("run", holds=lambda one: one["scenario"] == "judge")
     assert told["text"].endswith("look: by what its checks found"), told
 

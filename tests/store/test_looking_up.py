@@ -225,6 +225,9 @@ LOOK_UPS: dict[str, Callable[[Store, Evaluation], object]] = {
     "same data": lambda store, one: store.evaluations.find_newest(
         one.store, EvaluationFilter(dataset=one.fingerprints.dataset, not_at=EvaluationTime(one.moment, None, ""))
     ),
+    "as many rows": lambda store, one: store.evaluations.history(
+        one.store, 3, metrics=["mean.x"], where=EvaluationFilter(rows=one.rows_read, other_dataset_than="f")
+    ),
     "before, of a model": lambda store, one: store.evaluations.find_newest(
         one.store, EvaluationFilter(before=one.id, model=one.fingerprints.model)
     ),

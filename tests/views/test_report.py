@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from engine.formatting.numbers import format_figure
 from engine.pipeline.reports import collect_report_facts
 from engine.scenarios import session
 from engine.spec import load
@@ -44,6 +45,11 @@ def test_a_page_shows_all_there_is(project):
     assert "Residuals" in number
     assert "Decile of the reference" in number
     assert {"low", "mid", "high"} <= set(three.split())
+    areas = view(project, "three").evaluation.performance.roc_auc_by_class
+    assert areas.keys() == {"low", "mid", "high"}
+    shown = three.partition("Area under the ROC curve of each class against the rest, smallest first")[2]
+    listed = [f"{name} {format_figure(area)}" for name, area in sorted(areas.items(), key=lambda one: one[1])]
+    assert " ".join(shown.split()).startswith(f"Class roc_auc {' '.join(listed)}")
     assert "The store declares no checks." in three
     assert " OK " not in three
     assert "On all rows, R² is" in number

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.argument_mistakes import report_write_errors
 from engine.outcome import ExitCode
 
 SPEC_NAME, REPORT_NAME = "spec.yaml", "import-report.md"
@@ -48,7 +49,7 @@ def import_dss(
         for target in (*imported.copies.values(), *imported.joins):
             if (output / target).exists():
                 raise typer.BadParameter(f"{output / target} exists already", param_hint="--output")
-        try:
+        with report_write_errors(output, "--output"):
             output.mkdir(parents=True, exist_ok=True)
             for file, target in imported.copies.items():
                 files.copy_file(file, output / target)
@@ -59,9 +60,6 @@ def import_dss(
             findings, valid = check_spec(spec)
             with replace_file(report) as part:
                 part.write_text(describe_import(imported, source.name, findings), encoding="utf-8")
-        except OSError as error:
-            what = error.filename or output
-            raise typer.BadParameter(f"{what} cannot be written: {error.strerror}", param_hint="--output") from error
     print(f"{spec}\n{report}\n{imported.report.summarize()}")
     if imported.report.mistakes:
         print("Mistakes found in the project:")

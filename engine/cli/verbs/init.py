@@ -3,14 +3,15 @@
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.atomic_files import replace_file
+from engine.cli.argument_mistakes import report_write_errors
 from engine.cli.column_choices import ColumnChoices
 from engine.cli.example import Example, write_example
 from engine.formatting.control_characters import escape_controls
@@ -86,7 +87,7 @@ def command(
         options = {"--target": target, "--time": time, "--reference": reference}
         for option in (name for name, value in options.items() if value is not None):
             raise typer.BadParameter("needs --data FILE too", param_hint=option)
-        with _report_write_errors(folder):
+        with report_write_errors(folder, "FOLDER"):
             write_example(example or Example.HELLO, folder, spec)
     print(f"{spec}\nNext: engine run {shlex.quote(str(spec))}")
     return ExitCode.OK
@@ -105,10 +106,10 @@ def _write_proposal(spec: Path, data: Sequence[str], reference: str | None, give
         spec=SPEC_NAME,
         reference=sources[1] if reference else None,
     )
-    with _report_write_errors(spec.parent):
+    with report_write_errors(spec.parent, "FOLDER"):
         spec.parent.mkdir(parents=True, exist_ok=True)
-        with spec.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with replace_file(spec) as part:
+            part.write_text(text, encoding="utf-8")
     for name, source in zip([" ".join(data), reference], sources, strict=False):
         print(f"{name}: {describe_data(source.seen)}")
         for remark in list_remarks(source.seen):
@@ -121,13 +122,3 @@ def _inspect_source(path: Path, spec: Path) -> "Source":
     from engine.data.inspection import inspect_file
 
     return Source(inspect_file(path), Path(os.path.relpath(path, spec.absolute().parent)).as_posix())
-
-
-@contextmanager
-def _report_write_errors(folder: Path) -> Iterator[None]:
-    """Turn an OSError into an error of the argument FOLDER."""
-    try:
-        yield
-    except OSError as error:
-        what = error.filename or folder
-        raise typer.BadParameter(f"{what} cannot be written: {error.strerror}", param_hint="FOLDER") from error

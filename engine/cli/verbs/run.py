@@ -10,7 +10,6 @@ import typer
 from engine.cli.interruptions import treat_signals_as_interruptions
 from engine.cli.options import AsOf, Format, On, SpecFile, Variables, find_node_of, load_project, parse_variables
 from engine.cli.runs import answer_run
-from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
     from engine.service.deployments.node.client.client import NodeClient
@@ -70,7 +69,7 @@ def _run_on_node(
     """Run scenarios of a deployment on its node, one after the other, and print their results."""
     from engine.cli import output
     from engine.cli.json_output import print_json
-    from engine.service.deployments.node.client.runs import run_on_node
+    from engine.service.deployments.node.client.runs import choose_exit_code, run_on_node
 
     if not scenarios:
         raise typer.BadParameter("give the scenarios to run on the node")
@@ -91,11 +90,4 @@ def _run_on_node(
             for one in run.deliveries:
                 print(f"  {one.reporter} to {one.channel}  {one.state}{f'  {one.reason}' if one.reason else ''}")
             print(f"  run {run.id} on the node {node.name}")
-    states = {run.state for run in done}
-    failed = [step for run in done for step in run.steps if step.outcome == "FAILED"]
-    # A step that only applies checks has failed by what they found if it has no other reason.
-    checked = bool(failed) and all(step.kind == "run_checks" and not step.reason for step in failed)
-    if "ABORTED" in states or ("FAILED" in states and not checked):
-        return ExitCode.COULD_NOT_RUN
-    counts = (checked and fail_on != "never") or ("WARNING" in states and fail_on == "warning")
-    return ExitCode.CHECK_ERROR if counts else ExitCode.OK
+    return choose_exit_code(done, fail_on)

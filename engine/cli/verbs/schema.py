@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.argument_mistakes import report_write_errors
 from engine.outcome import ExitCode
 
 
@@ -16,6 +17,8 @@ def command(
     from engine.server.node_api.openapi import write_api_document
     from engine.spec.reference import json_schema
 
-    for written in (*json_schema.write_schema_files(folder), write_message_schema(folder), write_api_document(folder)):
+    with report_write_errors(folder, "FOLDER"):
+        files = (*json_schema.write_schema_files(folder), write_message_schema(folder), write_api_document(folder))
+    for written in files:
         print(written)
     return ExitCode.OK

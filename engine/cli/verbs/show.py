@@ -118,7 +118,7 @@ def command(
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
-    from engine.cli.output import print_warning
+    from engine.cli.output import print_warnings_once
 
-    VIEWS[form].print(Project(declared, os.environ, (print_warning,)), request)
+    VIEWS[form].print(Project(declared, os.environ, (print_warnings_once(),)), request)
     return ExitCode.OK

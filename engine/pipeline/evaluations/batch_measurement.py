@@ -13,7 +13,7 @@ from engine.formatting.lists import join_some
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluations.estimates import find_estimate_settings, is_own_reference
 from engine.pipeline.evaluations.inputs import SEEN_IN_TRAINING, EvaluationInputs
-from engine.pipeline.evaluations.predecessors import Predecessors, take_over_numbers
+from engine.pipeline.evaluations.predecessors import COPIED_ROWS, SAME_ROWS, Predecessors, take_over_numbers
 from engine.pipeline.references.profiles import SAMPLE_ROWS, ReferenceProfile, apply_entity
 from engine.pipeline.segments import find_search_settings, find_segment_rules
 
@@ -42,6 +42,7 @@ def measure_batch(
     from engine.evaluation.custom_metrics import compute_custom_metrics
     from engine.pipeline.data_validation import require_target
     from engine.pipeline.evaluations.challengers import measure_challenger
+    from engine.pipeline.evaluations.repeated_rows import note_repeated_rows
 
     name, batch, reference, model_handle = inputs.store, inputs.batch, inputs.reference, inputs.model
     spec = context.project.evaluation_stores[name]
@@ -84,6 +85,7 @@ def measure_batch(
             estimates=find_estimate_settings(name, context, own_reference=is_own_reference(reference, batch, rows)),
             search=find_search_settings(name, context),
         )
+        evaluation = note_repeated_rows(evaluation, seen.snapshot.columns, against, context)
         if predecessors.note:
             evaluation = replace(evaluation, notes=(predecessors.note, *evaluation.notes))
         superseded = predecessors.superseded
@@ -132,7 +134,8 @@ def _log_notes(evaluation: Evaluation, logged: Set[str | None], context: BuildCo
         context.log.warning(f"{name}: no column is compared: {join_some(reasons, SHOWN_REASONS) or 'there is none'}")
     for note in evaluation.notes:
         if note not in logged:
-            context.log.write("info" if evaluation.rows_read else "warning", f"{name}: {note}")
+            serious = not evaluation.rows_read or note.startswith((SAME_ROWS, COPIED_ROWS))
+            context.log.write("warning" if serious else "info", f"{name}: {note}")
 
 
 def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 SAME_DATA = "same data as "
 """The beginning of the note on a batch that is exactly the data of another time."""
 
+SAME_ROWS = "probably the same rows as "
+"""The beginning of the note on a batch of other data with the statistics of an earlier batch."""
+
+COPIED_ROWS = "each row may be there "
+"""The beginning of the note on a batch in which each row occurs several times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Predecessors:
@@ -163,10 +169,12 @@ def take_over_numbers(
     evaluations = context.store.evaluations
     own = {one.name: getattr(identity, one.name) for one in fields(identity)}
     notes = [note for note in twin.notes if not note.startswith(SAME_DATA)]
+    # the rows of the other evaluation may be those of a third one, and still are
+    repetition = {} if any(note.startswith(SAME_ROWS) for note in notes) else measure_repetition(identity)
     evaluation = replace(
         evaluations.get(twin.id),
         **own,
-        metrics={**twin.metrics, **measure_repetition(identity), **metrics},
+        metrics={**twin.metrics, **repetition, **metrics},
         notes=tuple(filter(None, [predecessors.note, *notes, *added_notes])),
         superseded_by=None,
     )

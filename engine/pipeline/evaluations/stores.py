@@ -16,7 +16,9 @@ from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.evaluations.inputs import SEEN_IN_TRAINING, EvaluationInputs, collect_evaluation_facts
 from engine.pipeline.evaluations.predecessors import (
+    COPIED_ROWS,
     SAME_DATA,
+    SAME_ROWS,
     Predecessors,
     explain_evaluation,
     find_predecessors,
@@ -83,9 +85,9 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
             locked.log.info(f"{name}: nothing has changed; evaluation {evaluation.name} is reused")
         empty = "the batch has no rows" if evaluation.metrics and not evaluation.rows_read else None
         seen = SEEN_IN_TRAINING if inputs.select_rows(context) is not batch else None
-        repeated = next((note for note in evaluation.notes if note.startswith(SAME_DATA)), None)
+        repeated = [note for note in evaluation.notes if note.startswith((SAME_DATA, SAME_ROWS, COPIED_ROWS))]
         late = None if newest or build.reused else "the store has evaluations of later times"
-        remark = "; ".join(filter(None, [repeated, late, reference.note, seen, empty]))
+        remark = "; ".join(filter(None, [*repeated, late, reference.note, seen, empty]))
         return replace(build, newest=newest, remark=remark)
 
 

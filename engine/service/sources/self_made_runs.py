@@ -49,7 +49,7 @@ class SelfMadeRuns:
         EngineError
             More than MOST_RUNS runs in a row were started by changes of the previous one.
         """
-        self_made = bool(changed) and all(one.path in self._made and one.since <= self._ended for one in changed)
+        self_made = bool(changed) and all(map(self.is_made, changed))
         self._count = self._count + 1 if self_made else 0
         if self._count > MOST_RUNS:
             raise EngineError(describe_self_made([one.path for one in changed]))
@@ -61,6 +61,10 @@ class SelfMadeRuns:
         self._made = {one.path for one in changed}
         if not ran:
             self._count = 0
+
+    def is_made(self, change: ChangedFile) -> bool:
+        """Return whether the last run has made a change, and nobody has changed the file since."""
+        return change.path in self._made and change.since <= self._ended
 
     def pause_seconds(self) -> float:
         """Return the seconds that the next run must still wait, to see whether another program changes its files."""

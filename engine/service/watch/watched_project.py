@@ -156,7 +156,9 @@ class WatchedProject:
         self._listener.show_run(self.path, run, self._name_changed())
 
     def _name_changed(self) -> list[str]:
-        return list(dict.fromkeys(_name_file(one.path) for one in self._changed))
+        """Return the names of the changed files, without those that the last run changed itself unless all are so."""
+        others = [one for one in self._changed if not self._self_made.is_made(one)]
+        return list(dict.fromkeys(_name_file(one.path) for one in others or self._changed))
 
     def end_request(self, conversation: Conversation) -> None:
         """Process and report the end of a request; its runs have been shown already."""

@@ -15,7 +15,7 @@ def define_batch_metrics() -> Iterable[MetricDefinition]:
     yield store(
         "repeated_data",
         "1 if the batch has exactly the same data as that of another `time`, for example because a feed has stopped, "
-        "else 0. Only in stores whose evaluations have a `time`.",
+        "or probably the same rows, else 0. Only in stores whose evaluations have a `time`.",
         worse="higher",
         neutral=0,
     )
@@ -96,7 +96,9 @@ def define_drift_metrics() -> Iterable[MetricDefinition]:
         "wasserstein_normed", "wasserstein divided by the standard deviation of the reference.", NUMERICAL_ROLE, None
     )
     yield distance(
-        "psi", "Population stability index; 0.5 is added to the counts of a bin that is empty on one side.", high=None
+        "psi",
+        "Population stability index; a count of 0 counts as 0.5 if the other side has rows in the bin.",
+        high=None,
     )
     yield distance("js", "Jensen-Shannon distance, base 2 (Lin 1991).")
     yield distance("hellinger", "Hellinger distance.")

@@ -25,20 +25,27 @@ from engine.spec.rules.draft import Draft
 OwnedCheck = tuple[str, str, CheckOutcome]
 """The owner of a check, such as `dataset 'orders'`, the name of the check, and its outcome that fails a step."""
 
+Cause = OwnedCheck | None
+"""The check that makes a step FAILED; None if its data are missing or cannot be read."""
+
 
 def warn_about_silent_failures(draft: Draft, findings: Findings) -> None:
-    """Warn of a check whose ERROR makes a run FAILED, if no reporter of the scenario sends then.
+    """Warn of a step that a check or missing data can make FAILED, if no reporter of the scenario sends then.
 
-    A scenario whose reporters are all inactive, or that has none, is silent on purpose.
+    A scenario whose reporters are all inactive, or that has none, is silent on purpose. So is a failure for missing
+    data if no reporter sends for a warning either: a message about a success is not an alert.
     """
     for name, scenario in draft.spec.scenarios.items():
         if not (reporters := _list_reporters(scenario)):
             continue
-        for step, (owner, check, bad), facts in _find_silent_failures(scenario, draft, ()):
+        for step, cause, facts in _find_silent_failures(scenario, draft, ()):
             number, reporter = next(iter(reporters.items()))
             at = draft.value_position("scenarios", name, "reporters", number, "run_condition")
             message = f"no reporter sends a message when the step {step.name!r} is FAILED"
-            because = f"because the check {check!r} of the {owner} is {bad}"
+            because = "because its data are missing or cannot be read"
+            if cause:
+                owner, check, bad = cause
+                because = f"because the check {check!r} of the {owner} is {bad}"
             help_ = f"write {_suggest_condition(reporter, step, facts)}"
             findings.warning(at, "silent-failure", f"{message} {because}", help_)
             break
@@ -71,8 +78,8 @@ def _list_reporters(scenario: Scenario) -> dict[int, Reporter]:
 
 def _find_silent_failures(
     scenario: Scenario, draft: Draft, outer: tuple[Scenario, ...]
-) -> Iterator[tuple[AnyStep, OwnedCheck, ConditionFacts]]:
-    """Yield each step that can be FAILED while no reporter sends, with the check and the facts of that run."""
+) -> Iterator[tuple[AnyStep, Cause, ConditionFacts]]:
+    """Yield each step that can be FAILED while no reporter sends, with the cause and the facts of that run."""
     for place, step in enumerate(scenario.steps):
         if step.active and step.on_failure == "fail":
             later = [one for one in scenario.steps[place + 1 :] if isinstance(one, SendMessageStep) and one.active]
@@ -80,23 +87,47 @@ def _find_silent_failures(
                 *_list_reporters(scenario).values(),
                 *(one for one in later if one.run_condition),
             ]
-            for check in dict.fromkeys(_list_failing_checks(step, draft, (*outer, scenario))):
-                facts = _suppose_failure(scenario, step, check, draft)
+            for cause in dict.fromkeys(_list_causes(step, draft, (*outer, scenario))):
+                facts = _suppose_outcome(scenario, step, Outcome.FAILED, cause, draft)
                 if not any(_sends(sender.run_condition, facts) for sender in senders):
-                    yield step, check, facts
+                    yield step, cause, facts
 
 
-def _list_failing_checks(step: AnyStep, draft: Draft, outer: tuple[Scenario, ...]) -> Iterator[OwnedCheck]:
-    """Yield the checks that make a step FAILED; for another scenario, those that its own reporters do not report."""
+def _list_causes(step: AnyStep, draft: Draft, outer: tuple[Scenario, ...]) -> Iterator[Cause]:
+    """Yield what makes a step FAILED; for another scenario, what its own reporters do not report."""
     if isinstance(step, RunScenarioStep):
         child = draft.spec.scenarios.get(step.scenario)
         if child and child not in outer:  # a scenario that runs itself is an error of its own
-            yield from (check for _, check, _ in _find_silent_failures(child, draft, outer))
+            yield from (cause for _, cause, _ in _find_silent_failures(child, draft, outer))
         return
     for owner, checks in _list_applied_checks(step, draft):
         yield from ((owner, name, CheckOutcome.ERROR) for name, check in checks.items() if _can_fail(check))
         if step.on_warning == "fail":
             yield from ((owner, name, CheckOutcome.WARNING) for name, check in checks.items() if _can_warn(check))
+    if isinstance(step, BuildStep) and any(_reports_warnings(one, draft) for one in outer):
+        yield None
+
+
+def _reports_warnings(scenario: Scenario, draft: Draft) -> bool:
+    """Return whether a reporter sends if a check makes a step WARNING, and does not if all is well."""
+    reporters = _list_reporters(scenario).values()
+    for step in scenario.steps:
+        well = _suppose_outcome(scenario, step, Outcome.SUCCESS, None, draft)
+        alerts = [one.run_condition for one in reporters if not _sends(one.run_condition, well)]
+        causes: list[Cause] = (
+            [None]
+            if isinstance(step, RunScenarioStep)
+            else [
+                (owner, name, CheckOutcome.WARNING)
+                for owner, checks in _list_applied_checks(step, draft)
+                for name, check in checks.items()
+                if _can_warn(check)
+            ]
+        )
+        warned = [_suppose_outcome(scenario, step, Outcome.WARNING, cause, draft) for cause in causes]
+        if any(_sends(condition, facts) for condition in alerts for facts in warned):
+            return True
+    return False
 
 
 def _list_applied_checks(step: AnyStep, draft: Draft) -> Iterator[tuple[str, dict[str, Check]]]:
@@ -131,23 +162,25 @@ def _can_warn(check: Check) -> bool:
     return any(one.soft_min is not None or one.soft_max is not None for one in (check, *check.except_.values()))
 
 
-def _suppose_failure(scenario: Scenario, failed: AnyStep, check: OwnedCheck, draft: Draft) -> ConditionFacts:
-    """Return the facts of a run in which this step is FAILED by this check, and all is well before it."""
-    place = scenario.steps.index(failed)
+def _suppose_outcome(
+    scenario: Scenario, supposed: AnyStep, outcome: Outcome, cause: Cause, draft: Draft
+) -> ConditionFacts:
+    """Return the facts of a run in which this step ends so for this cause, and all is well before it."""
+    place = scenario.steps.index(supposed)
     steps = {
-        step.name: Outcome.FAILED
+        step.name: outcome
         if number == place
         else Outcome.SUCCESS
-        if step.active and (number < place or step.run_condition == ALWAYS)
+        if step.active and (number < place or outcome is not Outcome.FAILED or step.run_condition == ALWAYS)
         else Outcome.SKIPPED
         for number, step in enumerate(scenario.steps)
     }
-    before = scenario.steps[: place + 1]
+    before = scenario.steps[: place + 1 if cause else place]
     well = (name for step in before for _, checks in _list_applied_checks(step, draft) for name in checks)
     return ConditionFacts(
-        outcome=Outcome.FAILED,
+        outcome=outcome,
         steps=steps,
-        checks={**dict.fromkeys(well, CheckOutcome.OK), check[1]: check[2]},
+        checks={**dict.fromkeys(well, CheckOutcome.OK), **({cause[1]: cause[2]} if cause else {})},
         variables=draft.variables.values,
     )
 

@@ -12,7 +12,11 @@ from engine.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """The result of one step of a run. `turn` holds the variables of its iteration of `for_each`."""
+    """The result of one step of a run.
+
+    `turn` holds the variables of its iteration of `for_each`. `cause` says why it is FAILED: a check is ERROR, or it
+    could not run; None for other outcomes, and in records of earlier versions.
+    """
 
     name: str
     kind: str
@@ -22,6 +26,7 @@ class StepRecord:
     reused: bool = False
     reason: str = ""
     turn: Mapping[str, Any] | None = None
+    cause: Literal["check", "failure"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,12 @@ class RunRecord:
     def state(self) -> str:
         """RUNNING, or the outcome."""
         return self.outcome.value if self.outcome else "RUNNING"
+
+    @property
+    def cause(self) -> Literal["check", "failure"] | None:
+        """Why steps of it are FAILED; a step that could not run outweighs a check."""
+        causes = {step.cause for step in self.steps}
+        return "failure" if "failure" in causes else "check" if "check" in causes else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ run_steps = Table(
     Column("reused", Boolean, nullable=False),
     Column("reason", String, nullable=False),
     Column("turn", JSON_TYPE),
+    Column("cause", String),
 )
 
 run_events = Table(

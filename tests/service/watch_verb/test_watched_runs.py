@@ -77,6 +77,28 @@ def test_no_process_outlives_a_watch_that_is_killed(watch: Callable[..., Watcher
 
 
 @pytest.mark.slow
+def test_a_file_that_the_run_has_removed_is_not_named_beside_the_one_that_has_come(
+    watch: Callable[..., Watcher], project: Path
+) -> None:
+    (project / "in").mkdir()
+    for name in ("kept.csv", "taken.csv"):
+        (project / "in" / name).write_text("x\n1\n")
+    (project / "w.yaml").write_text(
+        textwrap.dedent(SLEEPING).replace("path: d.csv, settle: 300ms", 'path: "in/*.csv", settle: 3s')
+    )
+    (project / "mine.py").write_text(
+        "import pathlib\n"
+        "def sleep():\n"
+        "    pathlib.Path(__file__).with_name('in').joinpath('taken.csv').unlink(missing_ok=True)\n"
+    )
+    watcher = watch()
+    assert watcher.next_result()["changed"] == []
+    (project / "in/new.csv").write_text("x\n2\n")  # settles together with the removal
+    assert watcher.next_result()["changed"] == ["in/new.csv"]
+    assert watcher.end() == 130
+
+
+@pytest.mark.slow
 def test_runs_that_change_what_they_read_are_stopped(watch: Callable[..., Watcher], project: Path) -> None:
     (project / "w.yaml").write_text(textwrap.dedent(SLEEPING))
     (project / "mine.py").write_text(

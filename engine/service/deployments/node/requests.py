@@ -221,7 +221,11 @@ class DeliveryState(FrozenModel):
 
 
 class RunState(FrozenModel):
-    """A run. `state` is RUNNING, or its outcome."""
+    """A run.
+
+    `state` is RUNNING, or its outcome. `cause` says why steps of it are FAILED: check, or failure, which outweighs it.
+    It is null if none is, in a list of runs, and on a node of an earlier version.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -229,6 +233,7 @@ class RunState(FrozenModel):
     project: str
     scenario: str
     state: str
+    cause: Literal["check", "failure"] | None = None
     started: datetime
     ended: datetime | None
     as_of: datetime | None
@@ -247,7 +252,7 @@ class RunState(FrozenModel):
 
     def to_record(self) -> RunRecord:
         """Return the run as a record of the state, without its events and deliveries."""
-        values = self.model_dump(exclude={"state", "steps", "events", "deliveries"})
+        values = self.model_dump(exclude={"state", "cause", "steps", "events", "deliveries"})
         steps = [one.model_dump() | {"outcome": Outcome(one.outcome)} for one in self.steps]
         outcome = None if self.state == "RUNNING" else Outcome(self.state)
         return RunRecord(**values, outcome=outcome, steps=tuple(StepRecord(**one) for one in steps))

@@ -3,10 +3,11 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from engine.errors import EngineError
+from engine.outcome import ExitCode
 from engine.pipeline.log import LogLine
 from engine.service.deployments.node.client.client import NodeClient, quote_name
 from engine.service.deployments.node.requests import (
@@ -77,6 +78,25 @@ def run_on_node(
         end = f"; engine abort SPEC {fire.run} --on {deployment} ends it" if fire.run else ""
         report(f"{scenario}: the node continues it{end}; engine status SPEC {deployment} shows its state")
         raise
+
+
+def choose_exit_code(runs: Sequence[RunState], fail_on: str) -> ExitCode:
+    """Return the exit code for ended runs, as for runs here; the node goes on sending messages, so none counts."""
+    if any(run.state == "ABORTED" or _read_failure_cause(run) == "failure" for run in runs):
+        return ExitCode.COULD_NOT_RUN
+    severities = {event["severity"] for run in runs for event in run.events if event["kind"] == "check"}
+    found = "error" in severities or any(_read_failure_cause(run) == "check" for run in runs)
+    counts = (found and fail_on != "never") or ("warning" in severities and fail_on == "warning")
+    return ExitCode.CHECK_ERROR if counts else ExitCode.OK
+
+
+def _read_failure_cause(run: RunState) -> str | None:
+    """Return why steps of a run are FAILED; a node of an earlier version does not say it, so the steps must show it."""
+    if run.cause or run.state != "FAILED":
+        return run.cause
+    failed = [step for step in run.steps if step.outcome == "FAILED"]
+    checked = bool(failed) and all(step.kind == "run_checks" and not step.reason for step in failed)
+    return "check" if checked else "failure"
 
 
 def list_runs_on_node(client: NodeClient, deployment: str, last: int) -> RunList:
