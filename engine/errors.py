@@ -74,8 +74,8 @@ class BundleError(EngineError):
 
 
 class DeliveryError(EngineError):
-    """A message was not accepted. The text quotes the reply of the receiver."""
+    """A message was not accepted. The text quotes the reply of the recipient."""
 
 
 class UnreachableError(DeliveryError):
-    """The receiver cannot be reached or does not answer, so other messages to it would fail too."""
+    """The recipient cannot be reached or does not answer, so other messages to it would fail too."""

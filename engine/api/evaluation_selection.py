@@ -59,7 +59,7 @@ def load_previous(store: str, id_: str, context: StateContext) -> Evaluation:
         of_others = earlier.model and evaluations.find_newest(store, replace(earlier, model=None))
         whose = " of the same model" if of_others else ""
         raise UsageError(
-            f"there is no evaluation{whose} before {chosen.name!r}; name the reference, such as dataset:NAME"
+            f"there is no evaluation{whose} before {chosen.name!r}; give the reference, such as dataset:NAME"
         )
     return found
 

@@ -18,12 +18,12 @@ class ProjectMessages(OpenedProject):
     def outbox(self) -> "pl.DataFrame":
         """Return the messages that were not sent, oldest first.
 
-        PENDING ones are tried again. REFUSED ones were refused by their receivers for good, but can be sent again by
+        PENDING ones are tried again. REFUSED ones were refused by their recipients for good, but can be sent again by
         `retry_messages`. DROPPED ones are never sent.
 
         Returns
         -------
-        id, state, created (UTC), reporter, channel, to (receivers that do not have it), subject, tries, reason (of the
+        id, state, created (UTC), reporter, channel, to (recipients that do not have it), subject, tries, reason (of the
         last failure, or of dropping), run.
         """
         return self.tables.outbox().to_frame()

@@ -43,7 +43,7 @@ class ProjectState(OpenedProject):
             if running := context.store.runs.list_running():
                 which = join_some(f"{shorten_id(run.id)} of {run.scenario}" for run in running)
                 raise UsageError(
-                    f"{context.store.database.name} cannot be written anew while runs are at work, since they could "
+                    f"{context.store.database.name} cannot be compacted while runs are running, since they could "
                     f"not write: {which}; wait until they have ended"
                 )
             before = describe_size(context.store).database_bytes

@@ -261,7 +261,7 @@ def _read_records(descriptor: int) -> dict[str, ArchivedFile]:
             raise BundleError(f"the two records of {_show_name(file.name)} differ")
         place = file.end
     if place != start:
-        raise BundleError("something stands between its files and their directory")
+        raise BundleError("there is unexpected data between its files and its directory")
     return {file.name: file for file in files}
 
 

@@ -267,6 +267,6 @@ def _describe_first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
     newer = first["type"] == "extra_forbidden" or place == "format"
-    message = "this engine does not know it; a newer engine may have written it" if newer else first["msg"]
+    message = "this engine does not support it; a newer engine may have written it" if newer else first["msg"]
     message = message.removeprefix("Value error, ").replace("Input should be", "it must be")
     return single_line(f"{place}: {message}" if place else message, 300)

@@ -28,7 +28,7 @@ evaluation_stores:
     reference: {kind: dataset, dataset: last_year}
     display: {metrics: [data_drift, drifted_columns, drift.delivery_days]}
     checks:
-      # 0.5: a classifier cannot tell the files apart; 1: it recognizes every row.
+      # 0.5: a classifier cannot distinguish the files; 1: it recognizes every row.
       # Above soft_max a check is a WARNING, above max an ERROR.
       input drift: {metric: data_drift_low, soft_max: 0.55, max: 0.65, when_empty: ok}
       column drift: {metric: drift.*, soft_max: 0.1, max: 0.25}

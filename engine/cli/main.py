@@ -41,7 +41,8 @@ def _limit_exit(code: int) -> None:
         return
 
     def end() -> None:
-        print(f"engine: ended, although a function has left threads running: {', '.join(left)}", file=sys.stderr)
+        running = f"threads of a function are still running: {', '.join(left)}"
+        print(f"engine: the process ends although {running}", file=sys.stderr)
         sys.stdout.flush()
         os._exit(code)
 

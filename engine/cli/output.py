@@ -134,7 +134,7 @@ def _list_result_lines(finished: CallResult, state: Path) -> Iterator[Line | Sto
         yield [(f"{message.prospect}:", "yellow"), f" {message.reporter} to {message.channel}{of_run}{reason}"]
     if finished.dry:
         yield [""]
-        yield [("dry run", "bold"), ": nothing was kept, nothing was sent"]
+        yield [("dry run", "bold"), ": nothing was stored, nothing was sent"]
 
 
 def _render_plain_block(block: Line | StoreView) -> str:
@@ -236,7 +236,8 @@ def _list_step_lines(step: StepView, depth: int) -> Iterator[Line]:
     if step.checks.passed:
         yield [f"{indent}  ", _style_outcome("OK"), f"  {step.checks.passed}"]
     if step.checks.weak:
-        yield [(f"{indent}  could hardly have failed, see engine show: {join_some(step.checks.weak)}", "dim")]
+        weak = join_some(step.checks.weak)
+        yield [(f"{indent}  checks that could hardly have failed (see engine show): {weak}", "dim")]
     if step.run is not None:
         yield from _list_run_lines(step.run, depth + 1)
 

@@ -95,8 +95,8 @@ class Page:
             table.add_row("", *map(_colour_word, row))
         self._console.print(table)
         if left_out := [headers[name] for name in shown if name not in widths]:
-            hidden = f"{', '.join(left_out)} {'does' if len(left_out) == 1 else 'do'} not fit"
-            self.add_line(f"{hidden}: --format csv and json show all columns", style="dim")
+            hidden = f"not shown for lack of width: {', '.join(left_out)}"
+            self.add_line(f"{hidden}; --format csv and json show all columns", style="dim")
 
     def print(self) -> None:
         """Print the page to standard output."""

@@ -25,7 +25,7 @@ def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool,
         return f"the host of the endpoint {endpoint[:80]!r} is neither an address nor a name"
     if numeric and not path_style:
         return (
-            f"the endpoint {endpoint[:80]!r} has no name, before which that of the bucket could stand: write "
+            f"the endpoint {endpoint[:80]!r} is an IP address, so the bucket cannot be part of its host name: write "
             "path_style: true"
         )
     if found[1] == "http" and not allow_http:

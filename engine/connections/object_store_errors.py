@@ -52,7 +52,7 @@ _MEANINGS = {
     r"<Code>NoSuchBucket": "there is no bucket {bucket!r} at {where}",
     r"<Code>NoSuchUpload": "the answer to the end of the upload was lost, so it is not known whether the object was "
     "written: write it again",
-    r"<Code>InvalidAccessKeyId": "the store does not know the access_key",
+    r"<Code>InvalidAccessKeyId": "the object store does not accept the access_key",
     r"<Code>SignatureDoesNotMatch": "the store does not accept the secret_key",
     r"<Code>(?:RequestTimeTooSkewed|RequestExpired)": "the clock of this machine and that of the store differ by more "
     "than the store allows: set this machine's clock",
@@ -66,7 +66,7 @@ _MEANINGS = {
     r"(?i:invalid path|illegal character|Error parsing Path)": "an object there has a name that no file can have (an "
     "empty part, . or ..): rename it, or name a folder without it",
     r"(?i:invalid peer certificate|certificate|InvalidContentType|HandshakeFailure)": "the TLS certificate of {where} "
-    "cannot be trusted, or there is no TLS: set certificate: to the file of who has signed it",
+    "cannot be trusted, or there is no TLS: set certificate: to the file of the authority that signed it",
     r"(?i:dns error|failed to lookup|name resolution)": "the host of {where} cannot be found (DNS); with path_style: "
     "false, the name of the bucket comes before it",
     r"(?i:connection refused)": "{where} cannot be reached: connection refused. Is it running?",

@@ -20,8 +20,8 @@ _REFUSALS = {
     r'root certificate file "(.*?)"': "the certificates of sslrootcert= cannot be read: {0}",
     r'server certificate for "(.*?)".* does not match host name "(.*?)"': "the certificate of the server is for {0!r}, "
     "and not for {1!r}",
-    r"no pg_hba\.conf entry for host .*?, (no encryption|SSL)": "the server lets nobody in from this machine as this "
-    "user ({0}; pg_hba.conf)",
+    r"no pg_hba\.conf entry for host .*?, (no encryption|SSL)": "the server does not accept this user from this "
+    "machine ({0}; pg_hba.conf)",
 }
 """Explanations by pattern of libpq's message, for refused connections that are not retried.
 
@@ -97,7 +97,7 @@ def explain_postgresql_error(text: str, code: str | None, place: str) -> Databas
             code = "53300" if pattern == NO_CONNECTION_LEFT else ""
             return DatabaseError(f"{place}: {meaning.format(*found.groups())}", code, transient=pattern in _NOT_READY)
     if found := _UNKNOWN_PARAMETER.search(text):
-        return DatabaseError(f"{place}: its url has a parameter that libpq does not know: {found[1]!r}")
+        return DatabaseError(f"{place}: its url has a parameter that libpq does not support: {found[1]!r}")
     return DatabaseError(f"{place}: {message}")
 
 

@@ -16,7 +16,7 @@ def find_spark_url_problem(url: str) -> str:
     """Return why a url is not valid for Spark; an empty text if it is."""
     if _URL.fullmatch(url):
         return ""
-    return "its url must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
+    return "the url of Spark must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
 
 
 def names_spark_without_login(url: str) -> bool:

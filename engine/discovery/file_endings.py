@@ -29,7 +29,7 @@ _PARQUET_CODECS = (".gzip", ".snappy", ".gz", ".zst", ".zstd", ".brotli", ".lz4"
 SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
 
-SAVE_AS_CSV = "save the sheet as CSV, or read it in a function of yours with kind: python"
+SAVE_AS_CSV = "save the sheet as CSV, or read it with a Python function (kind: python)"
 UNPACK = "unpack it, and name the file that was in it"
 
 

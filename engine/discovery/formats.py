@@ -28,11 +28,11 @@ _HEAD_BYTES = 4096
 _FOREIGN_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "a spreadsheet", SAVE_AS_CSV),
     (b"FEA1", "a Feather file of version 1", "write it as Parquet, or as Feather of version 2"),
-    (b"PARE", "an encrypted Parquet file", "decrypt it, or read it in a function of yours with kind: python"),
-    (b"Obj\x01", "an Avro file", "write it as Parquet, or read it in a function of yours with kind: python"),
-    (b"ORC", "an ORC file", "write it as Parquet, or read it in a function of yours with kind: python"),
+    (b"PARE", "an encrypted Parquet file", "decrypt it, or read it with a Python function (kind: python)"),
+    (b"Obj\x01", "an Avro file", "write it as Parquet, or read it with a Python function (kind: python)"),
+    (b"ORC", "an ORC file", "write it as Parquet, or read it with a Python function (kind: python)"),
     (b"SQLite format 3", "an SQLite database", "read a table of it in a function of yours with kind: python"),
-    (b"\x89HDF", "an HDF5 file", "write it as Parquet, or read it in a function of yours with kind: python"),
+    (b"\x89HDF", "an HDF5 file", "write it as Parquet, or read it with a Python function (kind: python)"),
     (b"7z\xbc\xaf", "an archive", UNPACK),
     (b"BZh", "a file compressed with bzip2", "let its name end in .bz2, or declare compression: bz2"),
     (b"\xfd7zXZ", "a file compressed with xz", "unpack it, or compress it with gzip or Zstandard"),
@@ -68,8 +68,8 @@ def recognize_format(path: Path, compression: str | None = None) -> str:
     compressed = find_compression(path) is not None
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")) and not compressed:
         raise DataError(
-            f"{path}: neither its ending nor its first bytes tell the format; declare format: csv, parquet, ndjson or "
-            "arrow"
+            f"{path}: the format is not clear from its ending or from its first bytes; declare format: csv, parquet, "
+            "ndjson or arrow"
         )
     return _recognize_text(path, head)
 

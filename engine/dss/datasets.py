@@ -224,7 +224,7 @@ def _list_probes(state: ImportState, found: JsonObject, id_: str) -> None:
         if type_ in ("python", "sql_query", "verify_col") and enabled:
             line = state.report.add("probe", f"{id_}: {type_}", probe.place)
             line.leave_out(
-                "its code is not carried over: the metrics of it that checks use are declared, their functions are to "
+                "its code is not imported: the metrics of it that checks use are declared, their functions are to "
                 "be written"
                 if type_ == "python"
                 else "TODO write a metric of kind: python"

@@ -173,7 +173,7 @@ def _describe_settings(state: ImportState, part: Part, recipe: str, owner: JsonO
     if settings.get_objects("customMetrics"):
         line.note("TODO its custom metrics are Python code: write metrics of kind: python")
     if settings.get_flag("treatDriftFailureAsError", default=False):
-        line.note("failures of drift as errors: not carried over, since what cannot be measured is EMPTY here")
+        line.note("failures of drift as errors: not imported, since what cannot be measured is EMPTY here")
 
 
 def _read_display(found: JsonObject, line: ObjectLine) -> list[str]:

@@ -85,7 +85,7 @@ def fill_references(text: str, names: ProjectNames, line: ObjectLine, also: Coll
     """
     masked = _USER_IN_ADDRESS.sub("://***@", text)
     if masked != text:
-        line.note("TODO user and password of an address in it are not carried over")
+        line.note("TODO user and password of an address in it are not imported")
         text = masked
     filled, place = "", 0
     for reference in find_references(text):

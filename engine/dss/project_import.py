@@ -189,7 +189,7 @@ def _explain_recipe(type_: str) -> str:
         return f"{read}; a dataset of kind: query may take its place"
     if type_ == "shaker":
         return f"{read}; the steps of a Prepare recipe cannot be written as one query"
-    return f"{read}; its code or settings are not carried over"
+    return f"{read}; its code or settings are not imported"
 
 
 def _report_others(state: ImportState) -> None:

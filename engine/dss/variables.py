@@ -59,7 +59,7 @@ def _import_variable(state: ImportState, name: str, value: object, line: ObjectL
     if may_be_secret(name, value):
         state.add_secret(name)
         line.target = "secrets"
-        line.note("it may be a secret: its value was not carried over; set the environment variable of the secret")
+        line.note("it may be a secret: its value was not imported; set the environment variable of the secret")
     elif value is None or isinstance(value, list | dict):
         line.leave_out("a list, or a value that is missing, cannot be a variable here")
     elif name in state.names.variables:

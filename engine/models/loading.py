@@ -124,9 +124,7 @@ def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: st
     estimator, notes = load_estimator(content, spec.allow, where, str(path), "save the estimator with skops.io.dump")
     names = spec.features.include or getattr(estimator, "feature_names_in_", None)
     if names is None:
-        raise ModelError(
-            f"{where}: the estimator does not know the names of its columns; list them under features: include"
-        )
+        raise ModelError(f"{where}: the estimator has no names of its columns; list them under features: include")
     columns = [str(c) for c in names if c not in spec.features.exclude]
     if spec.target in columns:
         raise ModelError(

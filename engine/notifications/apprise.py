@@ -136,7 +136,7 @@ def _remark_warnings(warnings: Sequence[str], url: str, post: Envelope) -> None:
     if warnings:
         scheme = url.partition("://")[0]
         words = mask_url_parts("; ".join(dict.fromkeys(warnings)), url)
-        post.remarks.append(f"{scheme} took it, but apprise warned: {words}")
+        post.remarks.append(f"{scheme} accepted it, but Apprise warned: {words}")
 
 
 def _raise_failures(failed: dict[str, Answer], post: Envelope) -> None:
@@ -161,7 +161,7 @@ def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) ->
     text, left_out = post.message.text, [] if takes_files(service) else list_files(post.message)
 
     def complete(part: str) -> str:
-        return add_left_out_files(part, left_out, "this service takes no files")
+        return add_left_out_files(part, left_out, "this service does not accept files")
 
     if "overflow=" in url:
         return _notify(service, url, post, complete(text))
@@ -252,7 +252,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
             logged.append(str(error))
     if taken:
         return Answer(True, warnings=[text for text in logged if not text.startswith(DETAIL_PREFIXES)])
-    words = "; ".join(logged) or f"{service.service_name} failed and does not say why"
+    words = "; ".join(logged) or f"{service.service_name} failed without a reason"
     codes = frozenset(int(code) for code in re.findall(r"\berror=(\d{3})\b", words))
     if any(300 <= code < 400 for code in codes):
         words += " (redirects are not followed: write the final address into the URL)"

@@ -1,10 +1,10 @@
 """One attempt to send a claimed message, and the record of its result.
 
 A transport failure concerns the channel: the message stays due, and the caller decides when the channel is tried again.
-Any other failure concerns the message: the time of its next attempt is recorded, or it becomes REFUSED if its receivers
-have refused it for good.
+Any other failure concerns the message: the time of its next attempt is recorded, or it becomes REFUSED if its
+recipients have refused it for good.
 
-**Limited time.** An attempt ends after `limit_sending(channel)` seconds, whatever the receiver does, and a message is
+**Limited time.** An attempt ends after `limit_sending(channel)` seconds, whatever the recipient does, and a message is
 claimed for longer than that. The connection is then closed if the channel supports this; else the error contains the
 thread that still sends, so that the channel is not used again before the thread has ended.
 """
@@ -120,7 +120,7 @@ def send_claimed(
     Raises
     ------
     UnreachableError
-        The receiver cannot be reached, so other messages to it would fail too. The reason has been recorded, and the
+        The recipient cannot be reached, so other messages to it would fail too. The reason has been recorded, and the
         message is due again at once.
     """
     message = claim.message
@@ -142,7 +142,7 @@ def send_claimed(
 
 
 def join_remarks(remarks: Sequence[str]) -> str:
-    """Return the warnings of receivers as one text of at most `REMARK_CHARACTERS`."""
+    """Return the warnings of recipients as one text of at most `REMARK_CHARACTERS`."""
     return single_line("; ".join(remarks), REMARK_CHARACTERS)
 
 
@@ -162,9 +162,9 @@ def send_directly(
     outcome
         The outcome of the run that the message is about.
     reached
-        Each receiver is added as soon as it has accepted the message.
+        Each recipient is added as soon as it has accepted the message.
     remarks
-        Warnings of receivers that accepted the message are added.
+        Warnings of recipients that accepted the message are added.
 
     Raises
     ------
@@ -191,9 +191,9 @@ def send_directly(
 def _record_failure(
     store: Store, secrets: Secrets, claim: Claim, error: Exception, reached: Sequence[str], remarks: Sequence[str]
 ) -> Delivery:
-    """Record why a message was not sent, and the receivers that have it; raise UnreachableError again."""
+    """Record why a message was not sent, and the recipients that have it; raise UnreachableError again."""
     problem = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-    # Receivers that have the message do not get it again, so their warnings are recorded now.
+    # Recipients that have the message do not get it again, so their warnings are recorded now.
     reason = "; ".join([secrets.redact(str(problem)), *filter(None, [join_remarks(remarks)])])
     message = claim.message
     now = store.database.now()
@@ -205,7 +205,7 @@ def _record_failure(
     if isinstance(error, DelayedError):
         delay = min(max(delay, timedelta(seconds=error.seconds)), LONGEST_DELAY)
     if isinstance(error, RefusedError):
-        refused = {receiver: secrets.redact(words) for receiver, words in error.refused.items()}
+        refused = {recipient: secrets.redact(words) for recipient, words in error.refused.items()}
         state = MessageState.REFUSED if error.complete else MessageState.PENDING
         next_try = None if error.complete else now + delay
         store.outbox.mark_failed(claim, reason, next_try, reached=reached, refused=refused, refusals=error.counted)

@@ -76,7 +76,7 @@ def _find_service_refusal(text: str) -> str:
         found = f"{sorted(named)[0]}=" if named else parts.scheme if parts.scheme.lower() in LOCAL_SERVICES else ""
         if found:
             return (
-                f"its URL has {found}, which reaches what is on the node itself: let the owner of the node give the "
+                f"its URL has {found}, which leads to the node itself: let the owner of the node give the "
                 "whole URL in a secret"
             )
     return ""

@@ -71,20 +71,20 @@ def send_message(
     outcome
         The outcome of the run that the message is about.
     reached
-        Each receiver is added as soon as it has accepted the message, also if sending to others fails later.
+        Each recipient is added as soon as it has accepted the message, also if sending to others fails later.
     cuts
         Functions are added that close the connection from another thread.
     environ
         The environment variables of a program that gets the message.
     remarks
-        Warnings of receivers that accepted the message are added, also if sending to others fails later.
+        Warnings of recipients that accepted the message are added, also if sending to others fails later.
 
     Raises
     ------
     RefusedError
-        Receivers have refused the message for good.
+        Recipients have refused the message for good.
     DeliveryError
-        The message was not accepted. The text quotes the reply of the receiver, secrets masked.
+        The message was not accepted. The text quotes the reply of the recipient, secrets masked.
     """
     sender = message.sender or (channel.from_ if isinstance(channel, MailChannel) else DEFAULT_SENDER)
     try:

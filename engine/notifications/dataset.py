@@ -53,7 +53,7 @@ def send(channel: DatasetChannel, post: Envelope) -> None:
     except OSError as error:
         raise UnreachableError(f"cannot write {channel.path}: {error.strerror or error}") from error
     except (ValueError, csv.Error) as error:
-        raise UnreachableError(f"{channel.path} cannot take a row, because it holds something else: {error}") from None
+        raise UnreachableError(f"no row can be added to {channel.path}, which has other content: {error}") from None
 
 
 def _make_row(post: Envelope) -> dict[str, str | None]:

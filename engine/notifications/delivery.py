@@ -2,7 +2,7 @@
 
 A message is claimed before it is sent, so that two runs at the same time, or a run and a server, do not both send it.
 The claim of a killed sender expires. A message that was not accepted is tried again by the next run, but only for the
-receivers that do not have it yet. A message that all of them have refused for good becomes REFUSED: the run reports it
+recipients that do not have it yet. A message that all of them have refused for good becomes REFUSED: the run reports it
 once, and no later run tries it.
 
 **Limited time.** All deliveries of a run share `DELIVERY_SECONDS`, however many channels and messages there are and
@@ -170,7 +170,7 @@ def _deliver_message(
     Raises
     ------
     UnreachableError
-        The receiver cannot be reached; the failure has been recorded.
+        The recipient cannot be reached; the failure has been recorded.
     """
     channel = project.channels.get(message.channel)
     if channel is None:

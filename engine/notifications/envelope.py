@@ -33,7 +33,7 @@ class Envelope:
     outcome
         The run's outcome; None before its end.
     reached
-        The channel adds each receiver as soon as it has accepted the message, so that it does not get it again if
+        The channel adds each recipient as soon as it has accepted the message, so that it does not get it again if
         another one fails.
     headers
         HTTP headers with secrets inserted.
@@ -43,7 +43,7 @@ class Envelope:
     environ
         The environment variables of a program that gets the message.
     remarks
-        The channel adds the warnings of receivers that have accepted the message.
+        The channel adds the warnings of recipients that have accepted the message.
     """
 
     message: OutboxMessage
@@ -62,7 +62,7 @@ class Envelope:
 
 
 class DelayedError(DeliveryError):
-    """The receiver asks to try again after `seconds`."""
+    """The recipient asks to try again after `seconds`."""
 
     def __init__(self, text: str, seconds: float) -> None:
         super().__init__(text)
@@ -72,7 +72,7 @@ class DelayedError(DeliveryError):
 class RefusedError(DeliveryError):
     """The message was refused, not delayed.
 
-    `refused` has the receivers that have refused it for good, with their answers; `complete` says that no receiver is
+    `refused` has the recipients that have refused it for good, with their answers; `complete` says that no recipient is
     left to try. A refusal that may be temporary, such as "not found", is `counted` instead, and is final after PATIENCE
     attempts.
     """

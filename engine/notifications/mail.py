@@ -36,24 +36,24 @@ Refusals = Mapping[str, tuple[int, bytes]]
 
 
 def send(channel: MailChannel, post: Envelope) -> None:
-    """Send a message through the SMTP server of the channel's URL, to the receivers that do not have it yet.
+    """Send a message through the SMTP server of the channel's URL, to the recipients that do not have it yet.
 
     Raises
     ------
     RefusedError
-        The server has refused some receivers for good.
+        The server has refused some recipients for good.
     UnreachableError
         The server cannot be reached, does not answer in time, or refuses the login; or the URL is wrong.
     DeliveryError
-        The server did not accept the message for every receiver, but may accept it later.
+        The server did not accept the message for every recipient, but may accept it later.
     """
     server = _parse_url(post.url)
     message = post.message
-    receivers = {parse_address(text).addr_spec: text for text in (*message.to, *message.cc, *message.bcc)}
-    if not receivers:
+    recipients = {parse_address(text).addr_spec: text for text in (*message.to, *message.cc, *message.bcc)}
+    if not recipients:
         raise DeliveryError('the message has no recipient. Give the reporter a "to:".')
     settled = {*message.reached, *message.refused}
-    waiting = {address: text for address, text in receivers.items() if text not in settled}
+    waiting = {address: text for address, text in recipients.items() if text not in settled}
     letter = build_mail(message, post.sender)
     try:
         smtp = _open_connection(server, channel.timeout, post.folder, post.cuts)
@@ -90,18 +90,20 @@ def send(channel: MailChannel, post: Envelope) -> None:
         _raise_refusals(server.host, waiting, refused)
 
 
-def _send_letter(smtp: smtplib.SMTP, letter: EmailMessage, post: Envelope, receivers: Sequence[str]) -> Refusals:
+def _send_letter(smtp: smtplib.SMTP, letter: EmailMessage, post: Envelope, recipients: Sequence[str]) -> Refusals:
     """Send the mail; if it is too large for the server, its text alone, with a note of the files that are left out."""
     sender, message = parse_address(post.sender).addr_spec, post.message
     try:
-        return smtp.send_message(letter, sender, receivers)
+        return smtp.send_message(letter, sender, recipients)
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         words = _format_reply(error.smtp_code, error.smtp_error)
         if not message.attachments or not _TOO_LARGE.match(words):
             raise
-    text = add_left_out_files(message.text, list_files(message), "the mail server takes no mail so large")
-    refused = smtp.send_message(build_mail(replace(message, text=text, attachments=()), post.sender), sender, receivers)
-    post.remarks.append(f"sent as text alone, because the server refused the whole mail: {words}")
+    text = add_left_out_files(message.text, list_files(message), "the mail server does not accept a mail of this size")
+    refused = smtp.send_message(
+        build_mail(replace(message, text=text, attachments=()), post.sender), sender, recipients
+    )
+    post.remarks.append(f"sent as text only, because the server refused the whole mail: {words}")
     return refused
 
 

@@ -39,7 +39,7 @@ class MessageDocument(BaseModel):
     schema_version: Literal[1] = Field(1, description="The version of this format.")
     id: str = Field(description="The message's id: the same at every try, so that a repeat is recognized.")
     event: Literal["message", "recovery"] = Field(
-        description="recovery: what an earlier message has told has ended; message: any other."
+        description="recovery: what an earlier message reported has ended; message: any other."
     )
     project: str = Field(description="The project's name.")
     scenario: str | None = Field(description="The scenario's name; null in a message of an early version of engine.")

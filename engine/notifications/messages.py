@@ -100,7 +100,7 @@ def compose_message(
             continue
         files.append(_redact_attachment(attachment, secrets))
         if cut:
-            notes.append(f"{attachment.name} is cut: only its {cut} {MEGABYTES} MB are attached")
+            notes.append(f"{attachment.name} is truncated: only its {cut} {MEGABYTES} MB are attached")
     notes = [remove_controls(secrets.redact(f"Note: {note}")) for note in notes]
     return OutboxMessage(
         id=message_id,

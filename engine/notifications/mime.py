@@ -52,7 +52,7 @@ def parse_address(text: str) -> Address:
 def build_mail(message: OutboxMessage, sender: str) -> EmailMessage:
     """Return `message` as mail from `sender`: a plain part, an HTML part with its pictures, then the attachments.
 
-    A message that is sent again has the same Message-ID and Date. The receivers of `bcc` are not in any header.
+    A message that is sent again has the same Message-ID and Date. The recipients of `bcc` are not in any header.
 
     Raises
     ------
@@ -62,9 +62,9 @@ def build_mail(message: OutboxMessage, sender: str) -> EmailMessage:
     from_ = parse_address(sender)
     letter = EmailMessage(policy=MAIL_POLICY)
     letter["From"] = from_
-    for header, receivers in (("To", message.to), ("Cc", message.cc)):
-        if receivers:
-            letter[header] = [parse_address(text) for text in receivers]
+    for header, recipients in (("To", message.to), ("Cc", message.cc)):
+        if recipients:
+            letter[header] = [parse_address(text) for text in recipients]
     letter["Subject"] = single_line(message.subject, HEADER_CHARACTERS)
     letter["Date"] = message.created
     letter["Message-ID"] = f"<{message.id}@{from_.domain}>"
@@ -112,7 +112,7 @@ def list_files(message: OutboxMessage) -> list[Attachment]:
 
 
 def add_left_out_files(text: str, files: Sequence[Attachment], reason: str) -> str:
-    """Return the text of a message, with a note if there are files that its receiver does not get."""
+    """Return the text of a message, with a note if there are files that its recipient does not get."""
     names = ", ".join(file.name for file in files)
     return f"{text}\n\n(Not attached, because {reason}: {names})" if files else text
 

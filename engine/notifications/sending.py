@@ -66,7 +66,7 @@ def decide_sending(reporter: Reporter, facts: ConditionFacts) -> Sending:
         note = f"the run condition {reporter.run_condition} cannot be evaluated, so this was sent: {undecided}"
         return Sending(True, note=note)
     if observed == HOLDS_NOT:
-        return Sending(False, f"its run_condition does not hold: {reporter.run_condition}")
+        return Sending(False, f"its run_condition is false: {reporter.run_condition}")
     return Sending(True)
 
 
@@ -113,7 +113,7 @@ def follow_state(
     elif _precedes(moment, before.as_of) and before.as_of <= now:
         past = f"the run is for {format_second(moment)}, and an earlier one was for {format_second(before.as_of)}"
     if past:
-        return Sending(False, f"{past}: what is past neither alerts nor recovers", held_back=plain.sends)
+        return Sending(False, f"{past}: past times neither start nor end an alert", held_back=plain.sends)
     observed = _observe_run(reporter, facts)
     since = before.since if observed == before.observed else moment
     state = replace(before, observed=observed, since=since, as_of=max(moment, before.as_of))
@@ -124,11 +124,11 @@ def follow_state(
         # Not "nothing has changed": another problem may have begun, under the same condition.
         what = f"nothing has changed: the outcome has been {observed}"
         if reporter.run_condition:
-            what = "it tells a beginning once: its run_condition has held"
+            what = "it reports a beginning once: its run_condition was already true"
         unchanged = f"{what} since {format_second(state.since)}{sent}"
         return Sending(False, plain.reason or unchanged, state=state)
     if observed == usual and unmuted is not None and _is_other_than(usual, reporter, unmuted):
-        reason = "it would tell a recovery, but only muted checks make the difference"
+        reason = "it would report a recovery, but only muted checks make the difference"
         return Sending(False, reason, held_back=True, state=replace(state, told=usual))
     if observed == usual:
         return _report_recovery(reporter, before, state)
@@ -182,9 +182,9 @@ def _report_recovery(reporter: Reporter, before: ReporterState, state: ReporterS
         text = f"The outcome is {state.observed} again; it was {before.observed} since {since}."
         return Sending(True, recovery=text, state=state)
     if reporter.recovery:
-        text = f"This no longer holds: {reporter.run_condition}. It held since {since}."
+        text = f"This is no longer true: {reporter.run_condition}. It was true since {since}."
         return Sending(True, recovery=text, state=state)
-    return Sending(False, f"its run_condition does not hold any more: {reporter.run_condition}", state=state)
+    return Sending(False, f"its run_condition is no longer true: {reporter.run_condition}", state=state)
 
 
 def _apply_cooldown(reporter: Reporter, state: ReporterState, now: datetime) -> Sending:

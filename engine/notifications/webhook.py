@@ -119,7 +119,8 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
         words = f"it did not answer in {channel.timeout:g} s" if timed_out else str(error.reason)
         raise UnreachableError(f"{host} cannot be reached: {words}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise UnreachableError(f"{host} broke off: {single_line(str(error) or type(error).__name__)}") from None
+        words = single_line(str(error) or type(error).__name__)
+        raise UnreachableError(f"{host} closed the connection: {words}") from None
 
 
 def _raise_answer(answer: urllib.error.HTTPError, host: str, post: Envelope) -> None:

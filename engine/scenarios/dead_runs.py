@@ -53,8 +53,8 @@ def abort_dead_runs(context: RunContext, cause: str = "") -> None:
         )
         if not is_declared(context.project, run.scenario):
             then.log.warning(
-                f"no message tells of run {run.id}: the spec has no scenario {run.scenario!r} any more, "
-                "so its reporters are not known"
+                f"no message reports run {run.id}: the spec has no scenario {run.scenario!r} any more, "
+                "so its reporters are unknown"
             )
             return (), ()
         composed = compose_messages("end", result, _collect_known_facts(result, then), then, notes=[died])
@@ -128,7 +128,7 @@ def _describe_dead_run(run: RunRecord, cause: str, context: RunContext) -> tuple
     times = [datetime.fromisoformat(line["at"]) for line in _read_log(folder)[-1:]]
     last_sign = max([run.started, *times, *(step.ended for step in run.steps)])
     died = describe_end(f"never ended: {cause}", run.started, run.steps, unfinished)
-    died += f" Its last sign of life was at {format_second(last_sign)}."
+    died += f" It was last active at {format_second(last_sign)}."
     steps = [_make_step_result(step) for step in run.steps]
     reason = at_step if unfinished else "the run has never ended"
     evaluations = [

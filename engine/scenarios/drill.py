@@ -128,7 +128,7 @@ def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> 
     building = [name for name in declared if any(_list_builds(name, store, context))]
     if not building:
         raise UsageError(
-            f"no scenario builds evaluation store {store!r}, so nobody would hear of anything: add a step "
+            f"no scenario builds evaluation store {store!r}, so no check would alert anybody: add a step "
             f"{{kind: build, target: {store}}} to a scenario"
         )
     if named:
@@ -189,7 +189,7 @@ def _require_possible_in(store: str, disturbances: Sequence[Disturbance], contex
         rows = count_frame_rows(table.frame) if wanted else 0
     for one in wanted:
         if one.amount >= rows:
-            raise UsageError(f"{one.option}: dataset {table.name!r} has {rows:,} rows; name a smaller number")
+            raise UsageError(f"{one.option}: dataset {table.name!r} has {rows:,} rows; give a smaller number")
         rows = int(one.amount)
 
 
@@ -220,7 +220,8 @@ def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:
     metric = evaluation.metrics.get(str(MetricName("reference_std", one.column)))
     if metric is not None and metric.value:
         return replace(one, deviation=metric.value)
-    reason = f"is compared as no number: {evaluation.left_out[one.column]}" if one.column in evaluation.left_out else ""
+    left_out = evaluation.left_out.get(one.column)
+    reason = "" if left_out is None else f"is not compared as a number: {left_out}"
     if metric is not None:
         reason = "has only one value there" if metric.value == 0 else metric.reason or ""
     raise UsageError(

@@ -84,7 +84,7 @@ def explain_skip(step: AnyStep, failed: str) -> str:
     """Return why a step does not run: it is not active, its condition does not hold, or else the text `failed`."""
     if not step.active:
         return "switched off"
-    return f"its run_condition does not hold: {step.run_condition}" if step.run_condition else failed
+    return f"its run_condition is false: {step.run_condition}" if step.run_condition else failed
 
 
 def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Executor[End]]) -> Iterator[End]:

@@ -266,7 +266,7 @@ def _plan_reporter(scenario: str, reporter: Reporter, facts: ConditionFacts, con
     reason = when
     try:
         if not evaluate_condition(reporter.run_condition, facts):
-            because, reason = "never", f"its run_condition does not hold: {reporter.run_condition}"
+            because, reason = "never", f"its run_condition is false: {reporter.run_condition}"
     except UndecidedCondition:
         because, reason = "depends", reporter.run_condition
     return Action(kind="send", target=target, because=because, reason=reason)

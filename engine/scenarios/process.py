@@ -62,8 +62,8 @@ PIPE_BYTES = 1 << 20
 SIGNAL_MEANINGS = {
     signal.SIGKILL: "the system may have run out of memory; give it more, or let the step read less",
     signal.SIGSEGV: "a library has crashed",
-    signal.SIGBUS: "a library has crashed, or a file that it read was cut meanwhile",
-    signal.SIGABRT: "a library has given up, often for lack of memory",
+    signal.SIGBUS: "a library has crashed, or a file that it read was truncated meanwhile",
+    signal.SIGABRT: "a library has aborted the process, often for lack of memory",
     signal.SIGXCPU: "its limit of processor time is used up",
 }
 """The probable reason why a process was ended by a signal."""
@@ -314,7 +314,7 @@ class Conversation:
 def _describe_exit(code: int | None) -> str:
     """Return why a process that ended with this return code has returned no result."""
     if code is None:
-        return "its process was ended from outside before it returned a result"
+        return "another program ended its process before it returned a result"
     if code >= 0:
         return f"its process ended with exit code {code} before it returned a result"
     meaning = SIGNAL_MEANINGS.get(signal.Signals(-code), "")

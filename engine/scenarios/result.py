@@ -56,10 +56,10 @@ class Delivery(FrozenModel):
     reporter: str = Field(description="The reporter, or the step that sent it.")
     channel: str = Field(description="The channel.")
     state: Literal["SENT", "PENDING", "REFUSED", "DROPPED", "SKIPPED"] = Field(
-        description="SENT; PENDING: sending is tried again later; REFUSED: the receiver has refused it for good; "
+        description="SENT; PENDING: sending is tried again later; REFUSED: the recipient has refused it for good; "
         "DROPPED: it is not tried again; SKIPPED: the reporter has nothing to send."
     )
-    reason: str = Field("", description="Where it was sent, or why it was not, in the receiver's words.")
+    reason: str = Field("", description="Where it was sent, or why it was not, in the recipient's words.")
     remark: str = Field(
         "", description="What was warned of although it was sent, such as a file that the service left out."
     )

@@ -22,5 +22,5 @@ def write_run_file(result: RunResult, context: RunContext) -> None:
     if context.log.files and (first := context.log.files.failure):
         cause = f"the log of run {result.id} is not complete, since it could not be written"
         raise build_store_error(
-            context.store.folder, cause, "make room or give this user write access, then run again", str(first)
+            context.store.folder, cause, "free disk space or give this user write access, then run again", str(first)
         )

@@ -68,7 +68,7 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
             report_impossible_run(name, run, ready, problem)
             raise
         if given and context.store.runs.find(given) is not None:
-            raise DuplicateRunError(f"run {given} has begun already")
+            raise DuplicateRunError(f"run {given} has already begun")
         timeout = ready.get_scenario(name).timeout
         deadline = time.monotonic() + timeout.total_seconds() if timeout else math.inf
         begun = _begin_result(name, run, ready)

@@ -34,7 +34,7 @@ def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequenc
     if run := list_run_scenarios(project):
         return run
     if len(declared) > 1:
-        raise UsageError(f"name a scenario: {', '.join(declared)}; or set `run:` in the spec")
+        raise UsageError(f"give a scenario: {', '.join(declared)}; or set `run:` in the spec")
     return declared
 
 

@@ -119,7 +119,7 @@ def run_scenarios(
         refused = {message.id for message in context.store.outbox.list_refused()}
         answered = None if fire is None else context.store.fires.get(fire)
         if fire is not None and answered is None:
-            raise StoreError(f"the state has no fire {fire}, which this run was to answer")
+            raise StoreError(f"the state has no fire {fire}, for which this run was started")
         started = replace(context, trigger=trigger, settled=settled, fire=answered)
         runs = [run_scenario(name, started, run) for name in scenarios]
         built = dict.fromkeys(made.store for run in runs for step in run.all_steps() for made in step.evaluations)

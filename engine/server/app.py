@@ -168,7 +168,7 @@ def _explain_engine_error(_request: Request, problem: Exception) -> AnswerError:
 
 def _explain_lateness(_request: Request, _problem: Exception) -> AnswerError:
     """Return the answer that the loop did not respond; the request may still be executed."""
-    help_ = "ask again with the same Idempotency-Key; GET /livez tells whether the server lives"
+    help_ = "repeat the request with the same Idempotency-Key; GET /livez shows whether the server is running"
     return AnswerError(503, "the server is too busy to answer", help_)
 
 
@@ -196,5 +196,5 @@ def _list_methods(request: Request) -> str:
 def _explain_fault(report: Callable[[str], None], request: Request, problem: Exception) -> AnswerError:
     """Return the answer for an internal error, and report the traceback to the operator."""
     where = "".join(traceback.format_exception(problem))
-    report(f"answering {request.method} {request.url.path} failed, which is a fault of the engine:\n{where}")
-    return AnswerError(500, "the server has met a fault of its own", "its output tells more")
+    report(f"answering {request.method} {request.url.path} failed, which is a bug of the engine:\n{where}")
+    return AnswerError(500, "the server has an internal error", "its output has the details")

@@ -89,7 +89,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     except RecursionError:
         raise AnswerError(400, "the body is nested too deeply") from None
     except UnicodeEncodeError:
-        raise AnswerError(400, "the body has half a character, such as \\ud800 without its other half") from None
+        raise AnswerError(400, "the body has an incomplete character, such as \\ud800 without its other half") from None
     except UnicodeDecodeError as problem:
         raise AnswerError(400, f"the body is not UTF-8: byte {problem.start}") from None
     except json.JSONDecodeError as problem:
@@ -113,7 +113,7 @@ def _take_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'the key "{twice[:60]}" stands twice')
+        raise ValueError(f'the key "{twice[:60]}" is given twice')
     return found
 
 

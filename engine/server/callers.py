@@ -53,7 +53,9 @@ class GuardedRoute(Route):
         caller: Caller = scope["caller"]
         if caller.role < self.role:
             message = f'this needs the role {self.role.word}; the token "{caller.name}" has the role {caller.role.word}'
-            help_ = f"who runs the node makes such tokens: engine node token create NODE NAME --role {self.role.word}"
+            help_ = (
+                f"the owner of the node creates such tokens: engine node token create NODE NAME --role {self.role.word}"
+            )
             raise AnswerError(403, message, help_)
         await super().handle(scope, receive, send)
 

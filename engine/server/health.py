@@ -45,8 +45,8 @@ def answer_readiness(control: ServerControl, *, needs_project: bool = True) -> R
 
 def list_obstacles(control: ServerControl, *, needs_project: bool = True) -> list[str]:
     """Return sentences about why the server is not ready; empty if it is."""
-    reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the loop stands still"]
-    reasons += ["the server is about to end"] if control.is_draining() else []
+    reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the main loop does not advance"]
+    reasons += ["the server is shutting down"] if control.is_draining() else []
     projects = control.list_projects()
     reasons += [] if projects or not needs_project else ["no project is served yet"]
     return reasons + [f"{project.name}: {reason}" for project in projects for reason in explain_unready(project)]
@@ -56,12 +56,12 @@ def explain_unready(project: ServedProject) -> list[str]:
     """Return why this server does not run a project by its present spec; empty if it does."""
     if project.spec is None:
         return ["its spec has errors, and none has been valid since the server started"]
-    reasons = ["its spec has errors; the last valid one is in force"] if project.spec_problems else []
+    reasons = ["its spec has errors; the last valid one is in use"] if project.spec_problems else []
     if project.standby:
         return ["this server is a standby: another one runs the project", *reasons]
     if project.store_problem:
         return ["its state cannot be used", *reasons]
-    return reasons if project.leader else ["this server has not begun to run it yet", *reasons]
+    return reasons if project.leader else ["this server has not started to run it yet", *reasons]
 
 
 def describe_health(control: ServerControl, now: datetime, node: ServedNode | None = None) -> dict[str, Any]:

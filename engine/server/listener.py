@@ -277,12 +277,12 @@ def create_listener(
         raise UsageError("--tls-cert and --tls-key belong together: give both")
     if not (is_loopback(host) or options.behind_proxy or options.tls_cert):
         raise UsageError(
-            f"--listen {options.listen} can be reached from other machines, and the token would travel readable: add "
-            "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
+            f"--listen {options.listen} can be reached from other machines, and the token would be sent unencrypted: "
+            "add --tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
         )
     token = _take_token(options.token_file, environ)
     if node is not None and token is not None:
-        help_ = f"unset it, and make tokens by engine node token create {node.spec.path} NAME --role ROLE"
+        help_ = f"unset it, and create tokens with engine node token create {node.spec.path} NAME --role ROLE"
         raise UsageError(f"{TOKEN_VARIABLE} is set, but a node has tokens of its own: {help_}")
     return Listener(control, options, token, report, node, api)
 
@@ -312,7 +312,7 @@ def _bind(host: str, port: int, option: str) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
     except OSError as problem:
-        help_ = f"end what uses it, or choose another one: {option} HOST:PORT, port 0 for any that is free"
+        help_ = f"stop the program that uses it, or choose another one: {option} HOST:PORT, port 0 for any that is free"
         known = problem.errno in errno.errorcode  # errors of the name service have only their own text
         reason = os.strerror(problem.errno or 0) if known else problem.strerror
         raise UsageError(f"cannot listen on {shown}: {reason}; {help_}") from None

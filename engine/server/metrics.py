@@ -124,7 +124,7 @@ class _Families:
             "engine_leader", "1 if this server runs the project, 0 if it is a standby.", labels=project
         )
         self.spec_valid = GaugeMetricFamily(
-            "engine_spec_valid", "1 if the spec file is valid; 0 if an earlier one is in force.", labels=project
+            "engine_spec_valid", "1 if the spec file is valid; 0 if an earlier one is in use.", labels=project
         )
         self.state_readable = GaugeMetricFamily(
             "engine_state_readable",
@@ -169,7 +169,7 @@ class _Families:
         )
         self.refused = GaugeMetricFamily(
             "engine_messages_refused",
-            "Messages that their receivers have refused for good, and nobody has dropped.",
+            "Messages that their recipients have refused for good, and nobody has dropped.",
             labels=["project", "channel"],
         )
         self.evaluation = GaugeMetricFamily(

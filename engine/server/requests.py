@@ -138,7 +138,7 @@ class ProjectRequests:
         check_keys(dict(body), ("by",))
         store, run = self.find_run(request)
         if run.outcome is not None:
-            raise AnswerError(409, f"the run has ended {run.outcome} already")
+            raise AnswerError(409, f"the run has already ended {run.outcome}")
         by = _read_name(request, body)
         started_here = self.control.abort_run(request.path_params["project"], run.id, by)
         if not started_here and not store.runs.request_abort(run.id, by):
@@ -224,7 +224,7 @@ def read_key(request: Request) -> str:
     """
     key = request.headers.get("idempotency-key") or request.scope.get(FORM_KEY) or secrets.token_hex(16)
     if not _REQUEST_ID.fullmatch(key):
-        raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
+        raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without spaces")
     return key
 
 

@@ -70,7 +70,7 @@ class TokenGate:
                 429, "too many requests without a valid token", "wait a minute", {**CLOSE, "retry-after": "60"}
             )
         # The reason why a token is not valid is hidden, because it may have been guessed or found.
-        problem = "the token is missing" if token is None else "the token does not count"
+        problem = "the token is missing" if token is None else "the token is not valid"
         raise AnswerError(401, problem, self.help, {**CLOSE, "www-authenticate": 'Bearer realm="engine"'})
 
     async def identify_session(self, token: str | None) -> Caller:

@@ -77,8 +77,8 @@ class NodeTokens:
     """
 
     help = (
-        "send Authorization: Bearer TOKEN; who runs the node sees by engine node token list NODE which ones are valid, "
-        "and makes one by engine node token create NODE NAME --role ROLE"
+        "send Authorization: Bearer TOKEN; the owner of the node lists valid ones with engine node token list NODE, "
+        "and creates one with engine node token create NODE NAME --role ROLE"
     )
     names_help = "url in node.yaml adds its own"
     in_url = False
@@ -125,7 +125,7 @@ def check_token(text: str, source: str) -> str:
     """Return a token that was given to the server; raises UsageError if it can be guessed or cannot be sent."""
     token = text.strip()
     if len(token) < TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
-        message = f"the token in {source} is not {TOKEN_LENGTH} or more letters, digits and signs without blanks"
+        message = f"the token in {source} is not {TOKEN_LENGTH} or more letters, digits and signs without spaces"
         raise UsageError(f'{message}: make one with python -c "import secrets; print(secrets.token_urlsafe(32))"')
     return token
 

@@ -93,7 +93,7 @@ class ServerControl(Protocol):
         ...
 
     def is_draining(self) -> bool:
-        """Return whether the server is about to end and starts no more runs."""
+        """Return whether the server is shutting down and starts no more runs."""
         ...
 
     def list_projects(self) -> Sequence[ServedProject]:

@@ -162,7 +162,7 @@ class ProjectTriggers:
         """Return a text with the number of active triggers and the next due time, and that time."""
         found = self.list_next_times(now, 1)
         if not found:
-            return "no active triggers, so it starts only what it is asked for", None
+            return "no active triggers, so it starts only requested runs", None
         count = f"{len(found)} active {'trigger' if len(found) == 1 else 'triggers'}"
         timed = [(one.times[0], one.scenario, one.trigger) for one in found if one.times]
         if not timed:

@@ -162,7 +162,7 @@ def describe_state_size(size: StateSize) -> str:
 def warn_of_size(size: StateSize) -> str:
     """Return the warning about a large state without retention."""
     return (
-        f"the state has {describe_state_size(size)}, and grows on: nothing is removed, because the spec has no "
+        f"the state has {describe_state_size(size)}, and keeps growing: nothing is removed, because the spec has no "
         "`retention:`, such as `retention: {runs: {days: 90}, evaluation_files: {keep: 100}}`"
     )
 

@@ -177,7 +177,7 @@ class ProjectScheduler:
             self.note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
             if self.store_problem and was_leader:  # a new leader reports its beginning in any case
-                self._report("recovered", "this problem is over, it goes on")
+                self._report("recovered", "this problem is over, the project continues")
             self.store_problem = ""
 
     def note_problem(self, text: str, details: str = "") -> None:
@@ -212,7 +212,7 @@ class ProjectScheduler:
                 self.close(LOOK_SECONDS)
             raise StoreError(
                 f"{store.database.name} was replaced or removed while this server ran: what is in its place is opened "
-                "when no run of the project is at work. What to do: end the server before you replace it"
+                "when no run of the project is running. What to do: end the server before you replace it"
             )
 
     def _take_new_fires(self, now: datetime, looks: bool) -> None:
@@ -282,7 +282,7 @@ class ProjectScheduler:
             before = self._state.project
             self._state.replace_project(project)
             if before is None or project.digest != before.digest:
-                self._report_triggers("spec", f"goes by {self.spec.path} as it is now")
+                self._report_triggers("spec", f"uses the current {self.spec.path}")
         self._spec_is_new = False
         return True
 

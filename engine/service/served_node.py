@@ -51,7 +51,7 @@ class ServedNode:
         self._lock = LeaderLock(folder)
         if not self._lock.try_take():
             self.node.close()
-            raise UsageError(f"another server is the node of {folder}: end that one first, or choose another `folder:`")
+            raise UsageError(f"another server runs the node of {folder}: stop it first, or choose another `folder:`")
         mark_node(folder, path)
         self._report_findings()
 
@@ -68,8 +68,8 @@ class ServedNode:
         except SpecError as wrong:
             self.problems = tuple(str(SpecError((one,))) for one in wrong.diagnostics if one.severity is Severity.ERROR)
             self._listener.show_findings(wrong.diagnostics)
-            how = "correct it; then SIGHUP or POST /reload lets it be read again"
-            text = f"{path} is invalid: what it said when it was last valid stays in force; {how}"
+            how = "correct it; then reload it with SIGHUP or POST /reload"
+            text = f"{path} is invalid: its last valid content stays in use; {how}"
             self._listener.report("invalid node", text, node=str(path))
             return
         was_invalid, self.problems = bool(self.problems), ()
@@ -78,7 +78,7 @@ class ServedNode:
         self._listener.report("node", f"{path} was read again{valid}", node=str(path))
         self._report_findings()
         if waiting := self._list_waiting_keys():
-            text = f"{path}: {', '.join(waiting)} is another now, which counts from the next start of this server"
+            text = f"{path}: {', '.join(waiting)} has changed, which takes effect at the next start of this server"
             self._listener.report("warning", text)
         for trouble in troubles:
             self._listener.report("problem", trouble)

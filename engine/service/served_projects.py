@@ -171,7 +171,7 @@ class ServedProjects:
         found = self.find(name)
         if not found.is_leader:
             other = (
-                "another one does; ask that one" if found.is_standby else "see /readyz for the reason, and ask again"
+                "another one does; ask that one" if found.is_standby else "see /readyz for the reason, and try again"
             )
             raise RefusedRequestError(f"this server does not run {name} now: {other}")
         return found

@@ -94,8 +94,11 @@ class ServedSpec:
         if self.project is None:
             then = "it is not served until it is corrected"
         else:
-            then = "its triggers go on as it was last valid, and what is due until it is corrected is SKIPPED"
-        how = "" if self._looked_at else "; then SIGHUP or POST /reload lets it be read again, or start with --reload"
+            then = (
+                "the triggers of its last valid content stay in use, and runs that are due until it is corrected are "
+                "SKIPPED"
+            )
+        how = "" if self._looked_at else "; then reload it with SIGHUP or POST /reload, or use the option --reload"
         return f"{self.path} is invalid: {then}{how}"
 
     @property

@@ -213,7 +213,7 @@ class Server:
 
     def _find_problem(self) -> str:
         age = self.measure_tick_age()
-        return f"the scheduler has not looked at anything for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
+        return f"the scheduler has not run for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
 
     def _report_served(self) -> None:
         count = len(self._projects.served)
@@ -337,7 +337,7 @@ class Server:
         self._runs.at_once = at_once
 
     def is_draining(self) -> bool:
-        """Return whether the server is about to end and starts no more runs."""
+        """Return whether the server is shutting down and starts no more runs."""
         return self._draining or self._asked_to_end > 0
 
     def list_projects(self) -> Sequence[ServedProject]:
@@ -363,7 +363,7 @@ class Server:
 
     def _request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
         if self.is_draining():
-            raise RefusedRequestError("this server is about to end: ask again when it runs again")
+            raise RefusedRequestError("this server is shutting down: try again when it is running again")
         return RequestedRun(*self._projects.find_led(project).request_run(scenario, values, request))
 
     def abort_run(self, project: str, run: str, by: str) -> bool:

@@ -73,7 +73,7 @@ def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
         # For some services, apprise also accepts their own https:// URL.
         if mark and scheme.lower() not in (*services, "https"):
             help_ = did_you_mean(scheme.lower(), services, "the services are")
-            return f'apprise knows no service "{scheme[:30]}"', help_
+            return f'Apprise has no service "{scheme[:30]}"', help_
         if find_references(url):
             continue
         note_unknown()  # a service may read anything

@@ -51,8 +51,8 @@ class Findings(list[Diagnostic]):
         if len(self) < MAX_FINDINGS:
             super().append(diagnostic)
         elif diagnostic.severity is Severity.ERROR:
-            message = f"there are more than {MAX_FINDINGS} problems, of which only the first are shown"
-            super().append(Diagnostic(diagnostic.position, "too-many", message, "correct these, then validate again"))
+            message = f"there are more than {MAX_FINDINGS} problems; only the first ones are shown"
+            super().append(Diagnostic(diagnostic.position, "too-many", message, "correct these and validate again"))
             raise TooManyFindings
 
     def error(

@@ -113,7 +113,7 @@ def locate_state(
     except (DatabaseError, SpecError) as error:
         found = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
         raise build_store_error(
-            own, f"its rows are in connection {name!r}, but {found}", "provide it, or mend the url"
+            own, f"its rows are in connection {name!r}, but {found}", "provide it, or correct the url"
         ) from None
     return StateLocation(own, PostgresqlSchema(url, name_schema(project), connection.timeout))
 

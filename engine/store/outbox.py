@@ -2,7 +2,7 @@
 
 A sender claims a message for a limited time. If the sender is killed, its claim expires, so a message is neither lost
 nor sent by two processes at once. After a crash between the delivery and its record, the message is sent again: hence
-"at least once", and a stable id that lets the receiver recognize a repeat.
+"at least once", and a stable id that lets the recipient recognize a repeat.
 
 The number of waiting messages per reporter and channel is limited: a channel that was down over a weekend must not send
 a hundred mails when it works again. `join_older` keeps the newest messages and drops the older ones; the oldest kept
@@ -113,7 +113,7 @@ class Outbox:
             connection.execute(update(outbox).where(waits).values(next_try=moment))
 
     def list_refused(self) -> list[OutboxMessage]:
-        """Return all messages that their receivers have refused for good, oldest first."""
+        """Return all messages that their recipients have refused for good, oldest first."""
         return self._list_messages(outbox.c.state == MessageState.REFUSED)
 
     def list_unsent(self) -> list[OutboxMessage]:
@@ -190,7 +190,7 @@ class Outbox:
     ) -> None:
         """Record why the delivery failed, and when to try again; None makes the message REFUSED.
 
-        `reached` and `refused` are the receivers to add, and `refusals` is the number of temporary refusals to add.
+        `reached` and `refused` are the recipients to add, and `refusals` is the number of temporary refusals to add.
         Nothing is recorded if the claim has expired and another sender has claimed the message.
         """
         old = claim.message
@@ -237,7 +237,7 @@ class Outbox:
             connection.execute(update(outbox).where(refused).values(values))
 
     def join_older(self, before: datetime, keep: int, channel: str | None = None) -> list[tuple[str, str]]:
-        """Drop all but the newest `keep` messages of each reporter, channel and receivers; return ids and reasons.
+        """Drop all but the newest `keep` messages of each reporter, channel and recipients; return ids and reasons.
 
         With `channel`, only messages of that channel are considered. Messages made at or after `before`, and those that
         are claimed, are neither counted nor dropped. A dropped message is recorded as joined into the oldest kept one,

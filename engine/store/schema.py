@@ -101,7 +101,7 @@ def _migrate_schema(
     if found is not None and found not in revisions:
         raise build_store_error(
             database.folder,
-            f"{database.name} was written by a newer engine (schema {found}; this engine knows up to {target})",
+            f"{database.name} was written by a newer engine (schema {found}; this engine supports up to {target})",
             "use that engine, or upgrade this one: pip install --upgrade engine"
             + database.describe_way_back(revisions),
         )

@@ -177,8 +177,8 @@ class Store:
         if unfinished or not orphans:
             return ""
         return (
-            f"{self.database.name} was missing or empty, so a new one was made, and the history of evaluations, checks "
-            f"and runs is lost; files of it are still in {join_words(orphans)}. If you have a backup of "
+            f"{self.database.name} was missing or empty, so a new one was created, and the history of evaluations, "
+            f"checks and runs is lost; files of it are still in {join_words(orphans)}. If you have a backup of "
             f"{self.database.name}, put it back"
         )
 

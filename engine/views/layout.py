@@ -173,7 +173,7 @@ def _draw_importance(importance: ImportanceView, redact: Redact) -> dict[str, An
     bars = [(row.name, row.drift) for row in importance.columns[:MOST_BARS]]
     chart = draw_importance(importance, redact) if importance.has_model else draw_bars(bars, redact, format_share)
     named = ", ".join(f"{row.name} {format_share(row.drift)}" for row in importance.columns[:10])
-    return {"svg": chart.render(), "text": f"What tells batch and reference apart: {named}"}
+    return {"svg": chart.render(), "text": f"What distinguishes batch and reference: {named}"}
 
 
 def _format_performance(row: PerformanceRow) -> dict[str, str | None]:

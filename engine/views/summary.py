@@ -82,10 +82,10 @@ def _summarize_drift(facts: EvaluationFacts) -> str:
     )
     if accuracy is None or accuracy.value is None:
         reason = _in_parentheses(accuracy.reason if accuracy else None)
-        return f"{compared}; no model could tell whether they differ as a whole{reason}."
+        return f"{compared}; no model could determine whether they differ as a whole{reason}."
     within = _in_parentheses(format_metric_interval("data_drift", accuracy))
     verdict = "more than chance" if facts.evaluation.find_value("data_drift_significant") else "no more than chance"
-    reached = f"a model tells them apart with an accuracy of {format_figure(accuracy.value)}{within}"
+    reached = f"a model distinguishes them with an accuracy of {format_figure(accuracy.value)}{within}"
     low = facts.evaluation.find_value("data_drift_low")
     # the accuracy of a classifier is at most 1/2 + half of the share by which two distributions differ
     share = f"; at least {format_share(2 * low - 1)} of the batch differs" if low is not None and low > 0.5 else ""

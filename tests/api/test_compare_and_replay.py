@@ -113,7 +113,7 @@ def test_a_removed_reference_cannot_be_compared_with(shop_copy: engine.Project) 
     store.remove("w1")
     with pytest.raises(UsageError, match="there is no evaluation 'w1'"):
         store.compare("w3", "w1")
-    with pytest.raises(UsageError, match="there is no evaluation before 'w2'; name the reference"):
+    with pytest.raises(UsageError, match="there is no evaluation before 'w2'; give the reference"):
         store.compare("w2")
 
 

@@ -49,7 +49,7 @@ MISTAKES: dict[str, tuple[Callable[[engine.Project], Any], str]] = {
         lambda p: p.store("mes").compare("w1", "model_test"),
         "evaluation store 'mes' has no model that the engine trained",
     ),
-    "first": (lambda p: p.store("mes").compare("w1"), "there is no evaluation before 'w1'; name the reference"),
+    "first": (lambda p: p.store("mes").compare("w1"), "there is no evaluation before 'w1'; give the reference"),
     "metric": (lambda p: p.store("mes").evaluations(["norht"]), "unknown metric 'norht'; did you mean \"north\"?"),
     "metric with a dot forgotten": (lambda p: p.store("mes").evaluations(["psi amount"]), 'did you mean "psi.amount"?'),
     "performance": (

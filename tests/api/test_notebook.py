@@ -302,7 +302,7 @@ def test_a_run_is_typed_and_survives_json(shop_copy: engine.Project) -> None:
 
 
 def test_a_file_is_run_as_the_command_does(shop_copy: engine.Project) -> None:
-    with pytest.raises(UsageError, match="name a scenario: watch, weeks, roll, page, tell"):
+    with pytest.raises(UsageError, match="give a scenario: watch, weeks, roll, page, tell"):
         engine.run(shop_copy.spec.path)
     edit(shop_copy, "project: shop\n", "project: shop\nrun: [watch, roll]\n")
     first, second = engine.run(str(shop_copy.spec.path), variables={"week": "w2"})

@@ -113,7 +113,7 @@ def test_runs_have_outcomes_steps_and_checks(copied: engine.Project) -> None:
     assert same.outcome is Outcome.SUCCESS
     with pytest.raises(UsageError, match="there is no scenario 'wotch'; did you mean 'watch'"):
         copied.run("wotch")
-    with pytest.raises(UsageError, match="name a scenario: watch, months, other"):
+    with pytest.raises(UsageError, match="give a scenario: watch, months, other"):
         copied.run_all()
     with pytest.raises(SpecError, match='a value was given for the variable "mnth", but the spec does not declare it'):
         copied.with_variables(mnth="june")

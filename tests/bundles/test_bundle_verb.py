@@ -38,8 +38,8 @@ def succeed(done: subprocess.CompletedProcess[str]) -> str:
 def test_the_way_of_a_bundle_from_one_machine_to_another(run: Engine, tmp_path: Path) -> None:
     make_keys(tmp_path, "ada")
     id_ = make_archive(tmp_path / "v1.zip", notes="The first.")
-    assert succeed(run("list", "spec.yaml")) == "no bundles yet: engine bundle create SPEC NAME makes one\n"
-    assert succeed(run("import", "spec.yaml", "v1.zip")) == f"v1: {id_} is now among the bundles of p\n"
+    assert succeed(run("list", "spec.yaml")) == "no bundles yet: engine bundle create SPEC NAME creates one\n"
+    assert succeed(run("import", "spec.yaml", "v1.zip")) == f"v1: {id_} was added to the bundles of p\n"
 
     unsigned = run("verify", "spec.yaml", "v1", "--key", "ada.pem")
     assert unsigned.returncode == 3
@@ -48,7 +48,7 @@ def test_the_way_of_a_bundle_from_one_machine_to_another(run: Engine, tmp_path: 
     )
     succeed(run("sign", "spec.yaml", "v1", "--key", "ada.private.pem"))
     assert succeed(run("verify", "spec.yaml", "v1", "--key", "ada.pem")) == (
-        f"v1: {id_}\n  every byte of its 5 files is that of its manifest\n  signed by ada\n"
+        f"v1: {id_}\n  the content of its 5 files matches its manifest\n  signed by ada\n"
     )
     assert succeed(run("publish", "spec.yaml", "v1")) == f"v1: published in registry as {id_}\n"
     header, line = succeed(run("list", "spec.yaml")).splitlines()
@@ -112,7 +112,7 @@ def test_a_mistake_is_reported_with_what_to_do(run: Engine, tmp_path: Path) -> N
         (("show", "spec.yaml"), 2, "give the name of a bundle after the spec"),
         (("show", "v1.zip", "v1"), 2, "v1.zip is the file of a bundle: leave out 'v1'"),
         (("diff", "spec.yaml", "v1"), 2, "two bundles are needed"),
-        (("sign", "spec.yaml", "v1"), 2, "--key FILE names the private key"),
+        (("sign", "spec.yaml", "v1"), 2, "--key FILE is missing: the private key"),
         (("verify", "v1.zip", "--key", "spec.yaml"), 2, "spec.yaml holds no public key in PEM"),
     ):
         done = run(*arguments)

@@ -100,7 +100,7 @@ def main() -> int:
             with open_asker(target.node.url, target.node.tokens["admin"]) as asker:
                 wrong = fuzz(target, asker, options.minutes, options.seed)
             printed = target.node.server.err.read_text() + target.node.server.out.read_text()
-            if "Traceback" in printed or "a fault of the engine" in printed:
+            if "Traceback" in printed or "a bug of the engine" in printed:
                 wrong.append(f"the server has printed:\n{printed[-4000:]}")
             answer = target.send("viewer", "GET", LISTED)
             state = answer.json()["state"]

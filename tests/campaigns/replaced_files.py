@@ -155,7 +155,7 @@ def main() -> None:
             code, said = projects[number % len(projects)].run_disturbed(asked.seconds)
             outcomes[f"exit code {code}"] += 1
             outcomes["read once more"] += "it is read once more" in said
-            outcomes["a writer still at work"] += "writer still at work" in said
+            outcomes["a writer still at work"] += "still writing it" in said
             outcomes["called damaged"] += "damaged" in said
             outcomes["internal error"] += "internal error" in said or code < 0
             print(f"run {number + 1}: {dict(outcomes)}", file=sys.stderr, flush=True)

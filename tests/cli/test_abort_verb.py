@@ -59,7 +59,7 @@ def abort_at_first_step(folder: Path, scenario: str) -> tuple[str, subprocess.Co
 
 def test_a_run_ends_before_its_next_step_when_somebody_asks_for_it(tmp_path: Path) -> None:
     run, asked, code, log = abort_at_first_step(tmp_path, "all")
-    assert (asked.returncode, "it ends when the step at work, 'run child', has ended" in asked.stdout) == (0, True), (
+    assert (asked.returncode, "it ends when the current step, 'run child', has ended" in asked.stdout) == (0, True), (
         asked
     )
     assert (code, "child ABORTED: this run was aborted by " in log) == (130, True), log
@@ -68,12 +68,12 @@ def test_a_run_ends_before_its_next_step_when_somebody_asks_for_it(tmp_path: Pat
         assert [one.outcome for one in store.runs.history()] == ["ABORTED", "ABORTED"]
         assert [one.state for one in store.outbox.list_of_run(run)] == ["SENT"]
     again = abort(tmp_path, run)
-    assert (again.returncode, f"run {run} has ended ABORTED already" in again.stderr) == (2, True)
+    assert (again.returncode, f"run {run} has already ended ABORTED" in again.stderr) == (2, True)
 
 
 def test_a_run_that_is_asked_to_end_at_its_last_step_is_aborted_too(tmp_path: Path) -> None:
     run, asked, code, log = abort_at_first_step(tmp_path, "last")
-    assert "it ends when the step at work, 'the only one', has ended" in asked.stdout
+    assert "it ends when the current step, 'the only one', has ended" in asked.stdout
     assert (code, "Steps that it had finished: the only one SUCCESS." in log) == (130, True), log
     with Store.open(tmp_path / ".engine" / "p") as store:
         assert [(one.id, one.outcome) for one in store.runs.history()] == [(run, "ABORTED")]

@@ -95,7 +95,7 @@ def test_a_wrong_command_line_is_exit_2_and_nothing_runs(
 
 
 def test_what_to_run_must_be_said_and_a_near_miss_gets_its_name(engine: Engine) -> None:
-    assert "name a scenario: one, two; or set `run:` in the spec" in engine("run", "quick.yaml").stderr
+    assert "give a scenario: one, two; or set `run:` in the spec" in engine("run", "quick.yaml").stderr
     assert "did you mean 'one'?" in engine("run", "quick.yaml", "onee").stderr
 
 

@@ -63,18 +63,18 @@ def drill(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def test_the_page_says_what_was_done_what_fires_and_that_nothing_is_sent(drill: Drill) -> None:
     said = drill("--shift", "amount=+0.5sd")
     assert said.code == 0
-    assert "a drill of drift: nothing is kept, nothing is sent" in said.out
+    assert "a drill of drift: nothing is stored, nothing is sent" in said.out
     assert re.search(r"amount: shifted by \+0.5 standard deviations .* in 1,500 of 1,500 rows", said.out)
     assert re.search(r"drift\.amount .* OK +0 +ERROR +0\.\d+ +yes", said.out)
     assert re.search(r"drift\.delivery_days .* WARNING +0\.2081 +WARNING +0\.2081 +as before", said.out)
-    assert "2 checks fire; but no message would go out" in said.out
+    assert "2 checks fire; but no message would be sent" in said.out
     assert "drill of default" in said.err
 
 
 def test_a_drill_without_an_alarm_exits_1_and_says_so_last(drill: Drill) -> None:
     said = drill("--shift", "ordered_at=+3d")
     assert said.code == 1
-    assert said.out.splitlines()[-1].strip() == "no check would have told you"
+    assert said.out.splitlines()[-1].strip() == "no check would have alerted you"
     assert "silent: input drift" in said.out
     assert "as without the disturbance: column drift" in said.out
 
@@ -86,7 +86,7 @@ def test_the_mail_that_would_go_out_is_printed_and_not_sent(drill: Drill, folder
     assert said.code == 0
     assert 'Reporter "alarm" would send through channel "ops"' in said.out
     assert "Subject: orders look different: FAILED" in said.out
-    assert said.out.splitlines()[-1].strip() == "2 checks fire; 1 message would go out"
+    assert said.out.splitlines()[-1].strip() == "2 checks fire; 1 message would be sent"
     assert not (folder / "outbox").exists()
 
 
@@ -125,7 +125,7 @@ def test_disturbances_of_several_kinds_are_made_in_the_order_of_the_command_line
         (["--shift", "amout=+1sd"], "dataset 'this_week' has no column 'amout'; did you mean 'amount'?"),
         (["--shift", "country=+1"], "only numbers and times can be shifted"),
         (["--missing", "amount=120%"], "a share is more than 0% and at most 100%"),
-        (["--rows", "1500"], "dataset 'this_week' has 1,500 rows; name a smaller number"),
+        (["--rows", "1500"], "dataset 'this_week' has 1,500 rows; give a smaller number"),
         (["--rows", "0"], "--rows"),
         ([], "a drill needs a disturbance"),
         (["--shift", "amount=+1", "--scenario", "weekly"], "there is no scenario 'weekly'; there is only 'default'"),

@@ -137,7 +137,7 @@ def test_a_mute_is_ended_replaced_and_kept_in_the_history(engine: Engine) -> Non
         (["t", "enough rows", "--until", "7d"], "--until and --reason are needed"),
         (["t", "enough rows", "--reason", "x"], "--until and --reason are needed"),
         (["t", "enough rows", "--until", "7d", "--reason", "  "], "--until and --reason are needed"),
-        (["t"], "name the store and the check"),
+        (["t"], "give the store and the check"),
         (["t", "enough rows", "--list"], "--list takes no STORE"),
     ],
 )

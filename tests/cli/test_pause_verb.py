@@ -130,7 +130,7 @@ def test_what_cannot_be_paused_or_resumed_says_why(engine: Engine) -> None:
     assert "'after' is not paused; no scenario is" in engine("resume", "p.yaml", "after").stderr
     assert "there is no scenario 'nigthly'" in engine("resume", "p.yaml", "nigthly").stderr
     assert "'soon' is not a date such as 2026-12-01" in engine("pause", "p.yaml", "after", "--until", "soon").stderr
-    assert "name the scenario: engine pause SPEC SCENARIO" in engine("pause", "p.yaml").stderr
+    assert "give the scenario: engine pause SPEC SCENARIO" in engine("pause", "p.yaml").stderr
     said = engine("pause", "p.yaml", "by hand")
     assert said.returncode == 0
     assert "; but it has no triggers, so there is nothing to pause: engine run runs it as before" in said.stdout
@@ -198,7 +198,7 @@ def test_times_have_seconds_where_any_of_them_is_not_at_a_full_minute(
 
 def test_the_answer_says_whether_a_server_looks_at_the_triggers(engine: Engine, store: Store) -> None:
     text = engine("show", "p.yaml", "--triggers").stdout
-    assert "engine serve is not running, so no trigger starts a run: they were never looked at" in text
+    assert "engine serve is not running, so no trigger starts a run: they were never checked" in text
     now = datetime.now(UTC)
     names = ("island", "fortnight", "month", "fresh", "asked")
     states = [TriggerState("nightly", name, "d", now, {}) for name in names]
@@ -208,12 +208,12 @@ def test_the_answer_says_whether_a_server_looks_at_the_triggers(engine: Engine, 
     with served(store):
         text = engine("show", "p.yaml", "--triggers").stdout
         assert "engine serve is not running" not in text
-        assert "engine serve runs, but has not looked since then: nightly: night was due on " in text
+        assert "engine serve runs, but has not checked since then: nightly: night was due on " in text
         assert "error since 2026-10-25 00:30 UTC: no such table: t" in text
         store.fires.advance([TriggerState("nightly", "night", "d", now, {})])
         assert "engine serve runs, but" not in engine("show", "p.yaml", "--triggers").stdout
     text = engine("show", "p.yaml", "--triggers").stdout
-    assert f"so no trigger starts a run: they were last looked at on {now:%Y-%m-%d %H:%M} UTC" in text
+    assert f"so no trigger starts a run: they were last checked on {now:%Y-%m-%d %H:%M} UTC" in text
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_keeps_nothing(engine: Engine, tm
     assert dry.returncode == 1
     assert "Subject: it is FAILED" in dry.stdout
     assert "2 is below min 3" in dry.stdout
-    assert dry.stdout.rstrip().endswith("dry run: nothing was kept, nothing was sent")
+    assert dry.stdout.rstrip().endswith("dry run: nothing was stored, nothing was sent")
     assert "log:" not in dry.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["people.csv", "spec.yaml"]
     found = json.loads(engine("run", "spec.yaml", "--dry-run", "--format", "json").stdout)

@@ -287,7 +287,7 @@ def test_a_prediction_is_watched_as_it_is(
         ({"target": "rare"}, "too few values to train a model: 0 295 times, 1 5 times"),
         ({"target": "id"}, "text with 3,000 distinct values"),
         ({"target": "infinite"}, "infinite values"),
-        ({"target": "flag", "time": "flag"}, "'flag' is named twice"),
+        ({"target": "flag", "time": "flag"}, "'flag' is given twice"),
         ({"target": "flag", "prediction": "shop"}, "holds '.', which is not a value of the target"),
         ({"target": "amount", "prediction": "shop"}, "is not a number"),
         ({"time": "amount"}, "has type number; --time needs"),

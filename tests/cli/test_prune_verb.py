@@ -83,7 +83,7 @@ def test_it_tells_what_it_removes_and_a_dry_run_tells_the_same_and_removes_nothi
     assert run("prune", "p.yaml").stdout.startswith("p: nothing exceeds the retention\n")
     assert "week 2 was removed by retention on " in run("show", "p.yaml", "x").stdout
     vacuumed = run("prune", "p.yaml", "--vacuum").stdout
-    assert "the database was written anew: " in vacuumed
+    assert "the database was compacted: " in vacuumed
     assert "--vacuum frees" not in vacuumed
 
 
@@ -94,7 +94,7 @@ def test_the_file_is_not_written_anew_while_a_run_is_at_work(run: Engine, tmp_pa
         store.runs.start(RunRecord(id=id_, project="p", scenario="s", started=utc_now(), who="ada@host"))
         said = run("prune", "p.yaml", "--vacuum")
     assert said.returncode == 2
-    assert f"while runs are at work, since they could not write: {id_[-8:]} of s; wait until they have" in said.stderr
+    assert f"while runs are running, since they could not write: {id_[-8:]} of s; wait until they have" in said.stderr
     assert "use one of them" in run("prune", "p.yaml", "--vacuum", "--dry-run").stderr
 
 

@@ -94,7 +94,7 @@ def test_a_password_that_is_not_encoded_is_not_taken_for_a_host(open_tables: Ope
 
 
 def test_a_parameter_of_the_url_that_does_not_exist(open_tables: OpenDatasets, database: Database) -> None:
-    assert "libpq does not know: 'limit'" in str(fail(open_tables, url=database.url() + "?limit=3"))
+    assert "libpq does not support: 'limit'" in str(fail(open_tables, url=database.url() + "?limit=3"))
 
 
 def test_a_secret_that_is_absent(open_datasets: OpenDatasets, database: Database) -> None:

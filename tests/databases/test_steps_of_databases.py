@@ -227,4 +227,4 @@ def test_a_commit_of_unknown_outcome_is_reported(tmp_path: Path, database: Datab
         project = Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": url})
         (step,) = project.run(sql("INSERT INTO added VALUES (1)"))
     assert step.outcome is Outcome.FAILED
-    assert "whether the statements of this step were committed is not known: look there before" in step.reason
+    assert "it is unknown whether the statements of this step were committed: check the database" in step.reason

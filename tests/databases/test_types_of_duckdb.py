@@ -52,7 +52,7 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
         "",
     ),
     ("TIME", "'10:00'", pl.Time, time(10), ""),
-    ("TIME", "'24:00'", pl.Time, None, "24:00, which is no time of a day, is read as missing: 1"),
+    ("TIME", "'24:00'", pl.Time, None, "24:00, which is not a time of day, is read as missing: 1"),
     ("INTERVAL", "INTERVAL '1 day 2 hours'", pl.Duration("us"), timedelta(days=1, hours=2), ""),
     ("INTERVAL", "INTERVAL '1 month'", pl.Duration("us"), timedelta(days=30), MONTHS),
     ("INTEGER[]", "[1, NULL, 3]", pl.List(pl.Int32), [1, None, 3], ""),

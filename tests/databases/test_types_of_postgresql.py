@@ -69,7 +69,7 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
     ("timestamptz", "'2026-02-28 12:30:00+02'", UTC_US, datetime(2026, 2, 28, 10, 30, tzinfo=UTC), ""),
     ("timestamptz", "'infinity'", UTC_US, None, FAR),
     ("time", "'23:59:59.5'", pl.Time, time(23, 59, 59, 500000), ""),
-    ("time", "'24:00'", pl.Time, None, "24:00, which is no time of a day, is read as missing: 1"),
+    ("time", "'24:00'", pl.Time, None, "24:00, which is not a time of day, is read as missing: 1"),
     ("timetz", "'10:00+02'", pl.String, "10:00:00+02", "has the type time with time zone, which is read as text"),
     ("interval", "'1 day 02:00:00.5'", pl.Duration("us"), timedelta(days=1, hours=2, milliseconds=500), ""),
     ("interval", "'1 month'", pl.Duration("us"), timedelta(days=30), MONTHS),

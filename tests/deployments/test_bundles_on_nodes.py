@@ -195,11 +195,11 @@ WAYS = {
         UNSIGNED,
     ),
     "program of the settings, the bundle is signed": Way(
-        TELL + FILES, "does not say allow_code", signed=True,
+        TELL + FILES, "does not contain allow_code", signed=True,
         settings={"channels": {"c": {"kind": "command", "argv": ["sh", "-c", "env > HOME/leak"]}}},
     ),
     "hook of the settings, the bundle is signed": Way(
-        TELL + FILES, "does not say allow_code", signed=True,
+        TELL + FILES, "does not contain allow_code", signed=True,
         care={"before": [[["sh", "-c", "env > HOME/leak"], 60]]},
     ),
 }  # fmt: skip

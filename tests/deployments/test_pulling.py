@@ -86,7 +86,7 @@ def test_everything_that_a_deployment_has_measured_is_pulled_bit_for_bit(folder:
     first = dump(folder / HERE)
     again = call_engine(folder, "pull", "spec.yaml", "production")
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout == "production on automation: 0 new evaluations, 5 known already\n"
+    assert again.stdout == "production on automation: 0 new evaluations, 5 already copied\n"
     assert dump(folder / HERE) == first
 
     shown = call_engine(folder, "show", "spec.yaml", "drift", "day 2026-03-02", "--format", "json")
@@ -165,7 +165,8 @@ def test_what_changes_there_is_followed_and_nothing_else(folder: Path) -> None:
     found = project.pull("production")
     assert (found.superseded, found.gone) == (2, 1)
     assert project.pull("production", "sizes").gone == 0
-    assert "1 not there any more, which stay here" in call_engine(folder, "pull", "spec.yaml", "production").stdout
+    pulled = call_engine(folder, "pull", "spec.yaml", "production")
+    assert "1 no longer in the deployment, but kept here" in pulled.stdout
     assert newest.id not in project.store("drift").evaluations(origin="production")["id"].to_list()
     assert len(list_ids(folder, "production")) == 3
 
@@ -200,7 +201,7 @@ def test_days_and_stores_can_be_chosen_and_mistakes_are_reported(folder: Path) -
     assert project.store("drift").select(origin="production")[0].name == "day 2026-03-02"
     everything = call_engine(folder, "pull", "spec.yaml")
     assert everything.returncode == 3
-    assert "production on automation: 4 new evaluations, 1 known already\n" in everything.stdout
+    assert "production on automation: 4 new evaluations, 1 already copied\n" in everything.stdout
     assert "the token of the node 'factory'" in everything.stderr
     for arguments, told in (
         (("prodution",), "did you mean"),
@@ -217,7 +218,7 @@ def test_days_and_stores_can_be_chosen_and_mistakes_are_reported(folder: Path) -
     other = call_engine(folder, "pull", "spec.yaml", "production")
     assert other.stdout == (
         "production on automation: 3 new evaluations\n"
-        "  sizes: 2 not brought, because this spec has no evaluation store of that name\n"
+        "  sizes: 2 not copied, because this spec has no evaluation store of that name\n"
     )
     spec.write_text(text.replace("project: watched", "project: other"))
     wrong = call_engine(folder, "pull", "spec.yaml", "production")

@@ -59,7 +59,7 @@ def test_an_estimator_without_names_takes_those_of_include_and_may_lie_in_a_conn
     fitted = LinearSVC().fit(FRAME.select("amount", "p").to_numpy(), np.where(FRAME["fraud"].to_numpy(), "yes", "no"))
     skops.io.dump(fitted, tmp_path / "files" / "model.skops")
     declared = SKOPS + "    connection: store\n"
-    with pytest.raises(ModelError, match="does not know the names of its columns"):
+    with pytest.raises(ModelError, match="has no names of its columns"):
         scored(tmp_path, declared)
     with pytest.raises(ModelError, match="takes 2 columns, but features names 1"):
         scored(tmp_path, declared + "    features: {include: [amount]}\n")

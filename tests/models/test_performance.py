@@ -290,7 +290,7 @@ def test_one_class_and_no_probabilities_are_reasons():
 def test_a_class_that_the_model_does_not_know():
     found = of_classes(["a", "b", "new"], [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], ["a", "b"])
     assert found.metrics["accuracy"] == pytest.approx(2 / 3)
-    assert found.reasons["log_loss"] == "the target column holds classes that the model does not know: new"
+    assert found.reasons["log_loss"] == "the target column contains classes that are unknown to the model: new"
     scored = pl.DataFrame({"y": [0, 1, 7], "prediction": [0, 1, 1]})
     strange = measure_performance(model("binary_classification", (0, 1), 1), scored)
     assert strange.reasons["accuracy"] == (

@@ -37,12 +37,11 @@ def test_a_node_is_trusted_by_its_certificate_alone(tmp_path: Path) -> None:
 
     try:
         assert ask("cert.pem") == "UNKNOWN"  # nothing is deployed there
-        assert ask("").endswith("name the file of the certificate, which you have from who runs the node, as "
-                                "`certificate:` of the infrastructure")  # fmt: skip
-        assert ask("other/cert.pem").endswith("other/cert.pem, which `certificate:` names, does not vouch for it")
+        assert ask("").endswith("and set `certificate:` of the infrastructure to it")
+        assert ask("other/cert.pem").endswith("other/cert.pem, which `certificate:` names, does not certify it")
         assert "none.pem, cannot be read" in ask("none.pem")
         assert "nowhere.pem, cannot be read: No such file" in ask("nowhere.pem")
-        assert "if the node speaks TLS, `url:` must begin with https" in ask("", node.url.replace("https", "http"))
+        assert "if the node uses TLS, `url:` must begin with https" in ask("", node.url.replace("https", "http"))
         node.end()
     finally:
         node.kill()

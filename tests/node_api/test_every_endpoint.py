@@ -166,7 +166,7 @@ def test_no_endpoint_does_or_shows_anything_without_a_valid_token(target: Target
     refused = {name: texts for name, texts in said.items() if name not in WITHOUT_TOKEN}
     # One text for all that do not count: whoever tries one does not learn whether it was right once.
     assert len(set.union(*refused.values())) == len(set.union(*missing.values())) == 1
-    assert "the token does not count" in min(refused["expired"])
+    assert "the token is not valid" in min(refused["expired"])
     assert "the token is missing" in min(missing["none"])
     assert target.describe_all() == before
     told = [one["text"] for one in target.node.server.list_told() if "is still used" in one["text"]]

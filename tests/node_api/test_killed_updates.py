@@ -91,7 +91,7 @@ def test_an_update_outlives_its_server_and_the_next_one_leaves_it_alone(design: 
     design.stop()
     design.serve()
     status = json.loads(design.engine("status", "spec.yaml", "--format", "json").stdout)
-    assert any("is at work" in told for told in status[0]["deployment"]["told"])
+    assert any("is running" in told for told in status[0]["deployment"]["told"])
     os.kill(process, signal.SIGKILL)
     said, told = client.communicate(timeout=200)
     assert "HEALTHY" in said, said + told

@@ -104,7 +104,7 @@ def test_one_of_two_deployers_at_once_is_refused(tmp_path: Path, served: NodeSer
     assert (accepted.status_code, refused.status_code) == (202, 409), refused.text
     # the one that came later is told of the other, which may have ended by then
     told = refused.json()["error"]
-    assert "an operation to revision 1 is at work, by deployer since" in told or "revision 1 is active, by" in told
+    assert "an operation to revision 1 is running, by deployer since" in told or "revision 1 is active, by" in told
     served.wait_for_end(accepted.json()["operation"]["id"])
     with served.connect("deployer") as client:
         late = client.post(f"{PRODUCTION}/updates", json=describe_update(second, None, now=True))

@@ -58,5 +58,5 @@ def test_who_deploys_does_not_say_where_the_rows_are(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MODULE)
     spec = tmp_path / "spec.yaml"
     spec.write_text(text.replace("bundle: v3,", "bundle: v3, state: {connection: local},"))
-    with pytest.raises(SpecError, match="only the node decides where the rows of a state are stored"):
+    with pytest.raises(SpecError, match="the node decides where the rows of a state are stored"):
         load(spec)

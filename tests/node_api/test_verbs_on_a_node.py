@@ -133,7 +133,7 @@ def test_what_is_done_on_the_node_and_what_is_not(design: Design) -> None:
     wait_for_state(design, run, "ABORTED")
     shown = json.loads(command(design, "show", "--run", last, "--format", "json", token="viewer"))
     assert (shown["state"], shown["scenario"], shown["release"].split()[0]) == ("ABORTED", "hangs", "v5")
-    assert "ended ABORTED already" in command(design, "abort", last, code=3)
+    assert "already ended ABORTED" in command(design, "abort", last, code=3)
     assert "no run of this id" in command(design, "abort", "00000000", code=3)
 
     (delivery,) = shown["deliveries"]
@@ -141,7 +141,7 @@ def test_what_is_done_on_the_node_and_what_is_not(design: Design) -> None:
 
     (warned,) = json.loads(command(design, "run", "warned", "--format", "json"))
     assert [(one["reporter"], one["channel"]) for one in warned["deliveries"]] == [("talk", "chat")]
-    wait_for(lambda: "took it, but apprise warned" in command(design, "show", "--run", warned["id"]), "the remark")
+    wait_for(lambda: "accepted it, but Apprise warned" in command(design, "show", "--run", warned["id"]), "the remark")
     shown = json.loads(command(design, "show", "--run", warned["id"], "--format", "json"))
     (delivery,) = shown["deliveries"]
     assert delivery["state"] == "SENT"

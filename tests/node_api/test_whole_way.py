@@ -23,7 +23,7 @@ def test_a_project_is_deployed_to_a_node_runs_there_and_is_rolled_back(design: D
     weak = design.engine("deploy", "spec.yaml", "production", token="viewer")
     assert (weak.returncode, "deployer" in weak.stderr) == (3, True), weak.stderr
     unknown = design.engine("deploy", "spec.yaml", "production", token="eng_00000000_" + "x" * 43)
-    assert "does not know the token" in unknown.stderr
+    assert "does not accept the token" in unknown.stderr
     assert "x" * 43 not in unknown.stderr + unknown.stdout
 
     deployed = design.engine("deploy", "spec.yaml", "production")

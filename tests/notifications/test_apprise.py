@@ -67,7 +67,7 @@ def test_text_and_files_arrive(webhook, outcome, type_):
 def test_a_service_that_takes_no_files_gets_their_names(webhook):
     send(f"gotify://127.0.0.1:{webhook.port}/token")
     [post] = webhook.posts
-    assert post["message"] == f"{MESSAGE.text}\n\n(Not attached, because this service takes no files: batch.csv)"
+    assert post["message"] == f"{MESSAGE.text}\n\n(Not attached, because this service does not accept files: batch.csv)"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_apprise_warns_of_beside_a_delivery_is_a_remark_without_parts_of_th
     )
     apprise.send(CHANNEL, post)
     [remark] = post.remarks
-    assert remark.startswith(f"{url.partition(':')[0]} took it, but apprise warned: ")
+    assert remark.startswith(f"{url.partition(':')[0]} accepted it, but Apprise warned: ")
     assert words in remark
     assert "Zq7" not in remark
 
@@ -229,7 +229,7 @@ def test_a_text_that_is_too_long_is_cut_at_a_line_and_says_how_much_is_left_out(
     assert len(post["text"]) <= 4000
     assert lines[-1] == f"column_of_a_wide_table_{len(lines) - 1} is 0.9"
     assert last == f"… and {200 - len(lines)} more lines, for which this service has no room"
-    assert note == "(Not attached, because this service takes no files: batch.csv)"
+    assert note == "(Not attached, because this service does not accept files: batch.csv)"
 
 
 def test_a_service_that_takes_less_than_apprise_knows_gets_less(webhook):

@@ -112,10 +112,10 @@ def test_a_file_without_a_last_line_end_and_its_mode_are_kept(tmp_path: Path) ->
     ("name", "content", "words"),
     [
         ("a.csv", b"x,y\n1,2\n", "its columns are x, y, not time, project"),
-        ("a.csv", b"\xff\xfe\x00", "holds something else"),
-        ("a.csv", b'"half', "holds something else"),
+        ("a.csv", b"\xff\xfe\x00", "which has other content"),
+        ("a.csv", b'"half', "which has other content"),
         ("a.ndjson", b"[1]\n", "line 1 is not an object"),
-        ("a.ndjson", b'{"id": 1}\nhalf', "holds something else"),
+        ("a.ndjson", b'{"id": 1}\nhalf', "which has other content"),
     ],
 )
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, name: str, content: bytes, words: str) -> None:

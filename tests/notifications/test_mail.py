@@ -94,12 +94,13 @@ def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_
     [(recipients, received)] = inbox.mails
     assert recipients == ["mlops@example.com", "elodie@example.com"]
     left_out = (
-        "(Not attached, because the mail server takes no mail so large: scenario_log.txt, Übersicht.csv, report.html)"
+        "(Not attached, because the mail server does not accept a mail of this size: "
+        "scenario_log.txt, Übersicht.csv, report.html)"
     )
     assert parts(received) == {"text/plain": f"{MESSAGE.text}\n\n{left_out}\n"}
     assert received["Message-ID"] == f"<{MESSAGE.id}@example.com>"
     [remark] = post.remarks
-    assert remark.startswith("sent as text alone, because the server refused the whole mail: 55")
+    assert remark.startswith("sent as text only, because the server refused the whole mail: 55")
     assert post.reached == list(MESSAGE.to)
 
 
@@ -186,14 +187,14 @@ def test_only_this_machine_is_spoken_to_in_clear_unless_asked(url, host, port, t
         ("smtp://user:25/Zq7secret@host", "no path"),
         ("smtp://user:25#Zq7secret@host", "no path"),
         ("smtp://user:25?Zq7secret@host", "cannot be read"),
-        ("smtp://user:25?Zq7=secret@host", "may hold tls and ca"),
-        ("smtp://user:Zq7secret@", "must hold a host"),
+        ("smtp://user:25?Zq7=secret@host", "can contain tls and ca"),
+        ("smtp://user:Zq7secret@", "must contain a host"),
         ("smtp://user:Zq7secret@host:99999", "cannot be read"),
         ("smtp://user:Zq7secret@[::1", "cannot be read"),
         ("smtp://user:Zq7secret@mail..example.com", "cannot be read"),
         ("smtp://user:Zq7secret@host?tls=maybe", "starttls or none"),
         ("smtp://user:Zq7secret@host?tls=none&tls=starttls", "once each"),
-        ("smtps://user:Zq7secret@host?tls=none", "TLS from the start"),
+        ("smtps://user:Zq7secret@host?tls=none", "always uses TLS"),
     ],
 )
 def test_a_wrong_url_is_explained_and_never_quoted(url, words):

@@ -265,7 +265,7 @@ def test_a_big_dataset_is_read_and_attached_in_part(project):
     assert MAX_ATTACHMENT_BYTES - 10 <= len(file.content) <= MAX_ATTACHMENT_BYTES
     assert file.content.endswith(b"\n")
     assert len(read) <= MAX_ATTACHMENT_BYTES / 10_000 + 1
-    assert "Note: batch.csv is cut: only its first 2 MB are attached" in message.text
+    assert "Note: batch.csv is truncated: only its first 2 MB are attached" in message.text
 
 
 def test_a_long_log_keeps_its_end(project, tmp_path):

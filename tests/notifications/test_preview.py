@@ -51,7 +51,7 @@ def test_a_preview_says_that_mails_become_files_without_the_secret(spec_file, tm
 
 def test_a_condition_that_does_not_hold(spec_file):
     text = text_of(spec_file, {}, Outcome.SUCCESS)
-    start = 'Reporter "Data drift warning" would send nothing: its run_condition does not hold: '
+    start = 'Reporter "Data drift warning" would send nothing: its run_condition is false: '
     assert text.startswith(start)
 
 

@@ -187,7 +187,7 @@ def test_a_wrong_key_and_a_missing_right_have_different_messages(
         )
         assert say(right) == ["", "", "", "", refused, refused]
         assert set(say(ObjectStoreLogin(own, SECRET))) == {"the store does not accept the secret_key"}
-        assert set(say(ObjectStoreLogin("AKIAUNKNOWN", SECRET))) == {"the store does not know the access_key"}
+        assert set(say(ObjectStoreLogin("AKIAUNKNOWN", SECRET))) == {"the object store does not accept the access_key"}
         assert set(say(ObjectStoreLogin(own, secret, "token"))) == {"the store does not accept the session_token"}
         assert say(right, "absent")[0] == f"there is no bucket 'absent' at {url}"
     told = capfd.readouterr()

@@ -28,7 +28,7 @@ def test_a_bundle_holds_the_spec_its_code_the_rows_and_the_model(project):
     assert manifest.id in said
     assert (manifest.datasets["batch"].rows, manifest.datasets["batch"].entity) == (500, "person")
     assert manifest.needs.datasets == ("people",)
-    assert "v1 (the name belongs to it already: nothing has changed)" in run_engine("bundle", "create", project, "v1")
+    assert "v1 (it already has this name: nothing has changed)" in run_engine("bundle", "create", project, "v1")
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ def test_a_file_that_keeps_changing_is_reported_and_nothing_is_kept(
     assert step.outcome is Outcome.FAILED
     again = "so it was at the first try" if how == "swap" else "at the second try it could not be read"
     assert step.reason.startswith(f"dataset 'now': {tmp_path / 'now'} changed while it was read, and {again}")
-    assert "Is a writer still at work?" in step.reason
+    assert "Is another process still writing it?" in step.reason
     assert "rename the file when it is complete" in step.reason
     assert "damaged" not in log_of(done, tmp_path)
     assert list(evaluations(tmp_path)) == []

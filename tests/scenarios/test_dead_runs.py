@@ -177,7 +177,7 @@ def test_a_scenario_that_has_left_the_spec_is_reported_as_far_as_possible(projec
     (folder / "project.yaml").write_text(text.replace("nightly", "weekly"))
     told = call_engine(folder, "run", "project.yaml", "other")
     assert told.returncode == 0
-    assert "the spec has no scenario 'nightly' any more, so its reporters are not known" in told.stderr
+    assert "the spec has no scenario 'nightly' any more, so its reporters are unknown" in told.stderr
     with Store.open(folder / ".engine" / "test") as state:
         assert [run.outcome for run in state.runs.history("nightly")] == [Outcome.ABORTED]
 

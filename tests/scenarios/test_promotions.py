@@ -175,6 +175,6 @@ def test_a_better_candidate_ships_itself_and_a_worse_one_does_not(here, spec):
     lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in told.splitlines() if line.startswith("  ")}
     for step in ("promote", "pack", "ship"):
         assert lines[step][0] == "SKIPPED", told
-        assert "does not hold" in lines[step][1], told
+        assert "its run_condition is false" in lines[step][1], told
     assert list(engine.load(path).deployments()["revision"]) == [1]
     assert find_evaluation(state).id == found.id

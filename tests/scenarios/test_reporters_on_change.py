@@ -109,7 +109,7 @@ def test_what_a_cooldown_holds_back_is_reported_by_the_run(watch: Watch) -> None
         "2026-11-02 12:00:00 UTC at the earliest"
     )
     assert told["changes"].reason.startswith(
-        "it tells a beginning once: its run_condition has held since 2026-11-02 08:00:00"
+        "it reports a beginning once: its run_condition was already true since 2026-11-02 08:00:00"
     )
     assert {one.reporter: one.state for one in watch("FAILED", 4).deliveries}["rarely"] == "SENT"
 
@@ -119,7 +119,7 @@ def test_the_message_of_a_recovery_says_what_has_ended_and_since_when(watch: Wat
     watch("SUCCESS", 2)
     rows = [json.loads(line) for line in (tmp_path / "sent.ndjson").read_text().splitlines()]
     by_reporter = {row["reporter"]: row["text"] for row in rows if row["event"] == "recovery"}
-    ended = "This no longer holds: outcome == 'FAILED'. It held since 2026-11-02 08:00:00 UTC."
+    ended = "This is no longer true: outcome == 'FAILED'. It was true since 2026-11-02 08:00:00 UTC."
     assert by_reporter["changes"].startswith(f"{ended}\n\nwatch of test ended SUCCESS")
     assert by_reporter["outcomes"].startswith(
         "The outcome is SUCCESS again; it was FAILED since 2026-11-02 08:00:00 UTC.\n"
@@ -130,7 +130,7 @@ def test_a_run_for_a_day_of_the_past_neither_alerts_nor_recovers(watch: Watch, t
     watch("FAILED", 100)
     before = (tmp_path / "sent.ndjson").read_text()
     told = {one.reporter: one for one in watch("FAILED", 101, as_of=START).deliveries}
-    assert "what is past neither alerts nor recovers" in told["changes"].reason
+    assert "past times neither start nor end an alert" in told["changes"].reason
     watch("SUCCESS", 102, as_of=START)
     assert (tmp_path / "sent.ndjson").read_text() == before
     watch("SUCCESS", 103)
@@ -152,7 +152,7 @@ def test_a_preview_says_what_would_be_sent_and_why_not(watch: Watch) -> None:
     assert "Subject: Recovered: watch SUCCESS" in shown[0]
     shown.clear()
     watch("FAILED", 1, preview=shown.append)
-    assert shown[0].startswith('Reporter "changes" would send nothing: it tells a beginning once:')
+    assert shown[0].startswith('Reporter "changes" would send nothing: it reports a beginning once:')
 
 
 def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_a_run_that_evaluates_an_earlier_day_neither_alerts_nor_recovers(
     assert [event for event, _ in read_sent(tmp_path, "changes")] == ["message"]
     [told] = run("2026-03-01", "few.parquet").deliveries
     assert told.reason == (
-        "the run has evaluated earlier times than the newest ones: what is past neither alerts nor recovers"
+        "the run has evaluated earlier times than the newest ones: past times neither start nor end an alert"
     )
     assert run("2026-03-03", "many.parquet").outcome is Outcome.SUCCESS
     assert [event for event, _ in read_sent(tmp_path, "changes")] == ["message", "recovery"]

@@ -159,7 +159,7 @@ def test_a_function_may_close_the_output_and_fork(
         ("die", {"number": 11}, "was killed by signal 11 (SIGSEGV) before it returned a result: a library has crashed"),
         ("exit_by", {"how": "os._exit"}, "ended with exit code 5 before it returned a result"),
         ("exit_by", {"how": "sys.exit"}, "SystemExit: 5"),
-        ("kill_supervisor", {}, "was ended from outside"),
+        ("kill_supervisor", {}, "another program ended its process"),
     ],
 )
 def test_a_process_that_dies_fails_its_step_with_the_reason(
@@ -228,7 +228,7 @@ def test_the_command_ends_although_a_thread_does_not(
     told = call_engine(tmp_path, "run", "project.yaml")
     assert told.returncode == 0
     assert "all  SUCCESS" in told.stdout
-    assert "a function has left threads running: Thread-1" in told.stderr
+    assert "threads of a function are still running: Thread-1" in told.stderr
 
 
 def test_infinite_metrics_come_back_from_the_process_of_a_step(

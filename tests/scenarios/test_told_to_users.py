@@ -161,12 +161,12 @@ def test_a_reporter_that_does_not_send_says_why_unless_all_is_well(
     assert [told.reporter for told in well.deliveries] == ["told"]
     (failed,) = run(least=9_999).runs
     assert [(told.reporter, str(told.state), told.reason) for told in failed.deliveries] == [
-        ("milder", "SKIPPED", "its run_condition does not hold: stepOutcome_Check == 'WARNING'"),
+        ("milder", "SKIPPED", "its run_condition is false: stepOutcome_Check == 'WARNING'"),
         ("paused", "SKIPPED", "it is not active"),
         ("told", "SENT", "files in box"),
     ]
     log = next((tmp_path / ".engine").glob(f"*/{failed.log}")).read_text()
-    assert "milder to box: not sent, because its run_condition does not hold" in log
+    assert "milder to box: not sent, because its run_condition is false" in log
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_dataset_is_compared_with_its_own_past(tmp_path: Path, spec: Write) ->
     found = project.checks("orders").filter(pl.col("check") == "rows as usual").sort("created")
     assert found["outcome"].to_list() == ["EMPTY"] * 8 + ["OK", "WARNING", "ERROR"]
     assert found["counts_as"].to_list() == ["OK"] * 9 + ["WARNING", "ERROR"]
-    assert "too few to tell what is typical: 7 earlier values, and 8 are needed" in found["reason"][7]
+    assert "too few to determine what is typical: 7 earlier values, and 8 are needed" in found["reason"][7]
     # of 97 to 104 the quartiles are 98.75 and 102.25; the tenth value has one more before it, 105: 99 and 103
     assert found["bounds"].to_list()[8:10] == [
         "min 88.25, soft_min 93.5, soft_max 107.5, max 112.75",

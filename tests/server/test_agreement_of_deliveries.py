@@ -155,7 +155,7 @@ def test_all_places_say_the_same_of_a_message(project: Path) -> None:
         assert {name: state for name, (state, _) in found.items()} == {
             name: one["state"] for name, one in result.items() if name != "silent"
         }
-        assert "apprise warned" in result["remarked"]["remark"]
+        assert "Apprise warned" in result["remarked"]["remark"]
         assert found["remarked"][1].endswith(result["remarked"]["remark"])
         events = places.list_events(ended["id"])
         assert "sent" not in events  # what has gone well at once is no event

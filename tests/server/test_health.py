@@ -20,7 +20,7 @@ def test_a_server_whose_loop_stands_still_is_not_alive_and_not_ready(
     served.ticked = time.monotonic() - 31
     dead = client.get("/livez")
     assert (dead.status_code, dead.json()["alive"]) == (503, False)
-    assert client.get("/readyz").json() == {"ready": False, "reasons": ["the loop stands still"]}
+    assert client.get("/readyz").json() == {"ready": False, "reasons": ["the main loop does not advance"]}
 
 
 def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer, client: httpx2.Client) -> None:
@@ -28,9 +28,9 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
     ready = served.project
     cases = {
         "another one runs the project": replace(ready, leader=False, standby=True, store=None),
-        "has not begun to run it yet": replace(ready, leader=False, store=None),
+        "has not started to run it yet": replace(ready, leader=False, store=None),
         "its state cannot be used": replace(ready, store_problem="/secret/place: disk full"),
-        "its spec has errors; the last valid one is in force": replace(ready, spec_problems=("spec.yaml:1:1: wrong",)),
+        "its spec has errors; the last valid one is in use": replace(ready, spec_problems=("spec.yaml:1:1: wrong",)),
         "none has been valid": replace(ready, spec=None, spec_problems=("spec.yaml:1:1: wrong",)),
     }
     for reason, served.project in cases.items():
@@ -44,7 +44,7 @@ def test_a_server_is_not_ready_while_it_does_not_do_its_work(served: SmallServer
     served.project, served.has_projects = ready, False
     assert client.get("/readyz").json() == {"ready": False, "reasons": ["no project is served yet"]}
     served.has_projects, served.draining = True, True
-    assert client.get("/readyz").json()["reasons"] == ["the server is about to end"]
+    assert client.get("/readyz").json()["reasons"] == ["the server is shutting down"]
 
 
 def test_a_loop_that_does_not_answer_leaves_the_rest_answered(served: SmallServer, client: httpx2.Client) -> None:

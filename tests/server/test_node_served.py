@@ -60,7 +60,7 @@ def test_a_new_token_takes_the_place_of_an_old_one(asked: AskedNode) -> None:
     line = next(each for each in listed.splitlines() if old.split("_")[1] in each)
     assert re.search(r"ada +deployer +valid +.* never +2", line), line  # it was used just now
     ambiguous = call_engine(asked.folder, "node", "token", "revoke", "node.yaml", "ada")
-    assert "name one of them by its id" in ambiguous.stderr
+    assert "give the id of one of them" in ambiguous.stderr
     revoked = call_engine(asked.folder, "node", "token", "revoke", "node.yaml", old.split("_")[1])
     assert revoked.stdout == f"{old.split('_')[1]} of ada: revoked\n"
     assert (ask(old), ask(new)) == (401, 200)
@@ -90,7 +90,7 @@ def test_the_record_of_actions_names_who_has_asked_and_no_token_is_written_anywh
 def test_two_servers_are_not_one_node(asked: AskedNode) -> None:
     refused = call_engine(asked.folder, "serve", "--node", "node.yaml")
     assert refused.returncode == 2
-    assert "another server is the node of" in refused.stderr
+    assert "another server runs the node of" in refused.stderr
 
 
 def test_a_source_without_a_value_is_reported_at_the_start(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_node_is_ready_and_reads_its_file_again_at_a_signal(tmp_path: Path) ->
         write_node(tmp_path, "url: https://other.example\nlistens: x\n")
         asked.server.process.send_signal(signal.SIGHUP)
         told = asked.server.wait_for("invalid node")
-        assert "stays in force" in told["text"]
+        assert "stays in use" in told["text"]
         assert 'did you mean "listen"' in asked.server.err.read_text()
         found = asked.ask("/healthz", viewer).json()
         assert (found["ready"], found["node"]["valid"]) == (True, False)

@@ -254,7 +254,7 @@ def test_a_marker_says_that_all_other_files_are_complete(watch: Watch, tmp_path:
     watching = watch(data(folder / "*.csv", several=True, marker="_SUCCESS"))
     (folder / "b.csv").write_text("x\n2\n")
     assert watching.wait(1.0) == set()  # the marker is that of the last time
-    assert "_SUCCESS is written anew" in watching.files.describe_wait(3.0)
+    assert "_SUCCESS is written again" in watching.files.describe_wait(3.0)
     (folder / "c.csv").write_text("x\n3\n")
     marker.unlink()
     assert watching.wait(1.0) == set()
@@ -392,4 +392,4 @@ with WatchedFolders(said.append) as folders:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 5.0 ")
-    assert "its files are looked at every 5 s" in done.stdout
+    assert "its files are checked every 5 s" in done.stdout

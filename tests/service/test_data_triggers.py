@@ -318,7 +318,7 @@ def test_runs_that_change_what_starts_them_are_stopped(csv: Path, tmp_path: Path
         runs += 1
     assert runs == 6
     stopped = served.states["t0"]
-    assert f"5 runs in a row were started by a file that changed only while the run before worked: {csv}" in str(
+    assert f"5 runs in a row were started by a file that changed only during the previous run: {csv}" in str(
         stopped.error
     )
     csv.write_text("a\nother\n")

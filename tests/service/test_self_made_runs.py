@@ -33,7 +33,7 @@ def test_the_sixth_run_in_a_row_that_a_run_has_started_is_refused() -> None:
         clock.now += 1.0
         run(runs, clock, [change(clock.now - 1.0)], [change(clock.now + 2.0)])
     clock.now += 1.0
-    with pytest.raises(EngineError, match=r"changed only while the run before worked: d\.csv"):
+    with pytest.raises(EngineError, match=r"changed only during the previous run: d\.csv"):
         runs.begin([change(clock.now - 1.0)])
 
 

@@ -128,7 +128,7 @@ def test_reloading_takes_what_is_valid_and_keeps_the_last_good_otherwise(
     spec = tmp_path / "served.yaml"
     good = spec.read_text()
     spec.write_text(good.replace("steps:", "stepps:"))
-    server.wait_for("invalid spec", holds=lambda one: "as it was last valid" in one["text"])
+    server.wait_for("invalid spec", holds=lambda one: "of its last valid content" in one["text"])
     server.wait_for("skipped")
     spec.write_text(good.replace("timer", "other").replace("every: 2s", "every: 3s"))
     server.wait_for("valid spec")

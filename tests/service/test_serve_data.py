@@ -129,7 +129,7 @@ def test_a_scenario_that_writes_what_it_reads_is_stopped_and_reported(
     wait_until(lambda: bool((found := read_trigger(state)) and found.error), "it was not stopped", server, 4 * PATIENCE)
     found = read_trigger(state)
     assert found is not None
-    assert str(found.error).startswith("5 runs in a row were started by a file that changed only while the run before")
+    assert str(found.error).startswith("5 runs in a row were started by a file that changed only during")
     assert "d.csv" in str(found.error)
     time.sleep(QUIET)
     assert len(read_state(state)[1]) == 6

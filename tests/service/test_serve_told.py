@@ -33,7 +33,7 @@ def test_each_reload_says_what_it_has_changed(serve: Callable[..., Served], tmp_
     spec.write_text(good.replace("steps:", "stepps:"))
     server.process.send_signal(signal.SIGHUP)
     told = server.wait_for("invalid spec")["text"]
-    assert "what is due until it is corrected is SKIPPED; then SIGHUP or POST /reload lets it be read again" in told
+    assert "until it is corrected are SKIPPED; then reload it with SIGHUP or POST /reload" in told
     server.process.send_signal(signal.SIGHUP)
     assert server.wait_for("unchanged", 2)["text"].endswith("still invalid: served.yaml")
 
@@ -41,7 +41,7 @@ def test_each_reload_says_what_it_has_changed(serve: Callable[..., Served], tmp_
     server.process.send_signal(signal.SIGHUP)
     server.wait_for("valid spec")
     told = server.wait_for("spec")["text"]
-    assert told.startswith("served: goes by served.yaml as it is now: no active triggers")
+    assert told.startswith("served: uses the current served.yaml: no active triggers")
     assert len(server.list_told("warning")) == 1
     assert server.end() == 0
 

@@ -121,7 +121,7 @@ def test_a_large_state_without_retention_is_reported_with_what_to_write() -> Non
     size = StateSize(812_000_000, 3_100_000_000, 1_204_331)
     assert size.is_large
     assert warn_of_size(size) == (
-        "the state has 1,204,331 rows, 812 MB in state.db and 3.1 GB of files, and grows on: nothing is removed, "
+        "the state has 1,204,331 rows, 812 MB in state.db and 3.1 GB of files, and keeps growing: nothing is removed, "
         "because the spec has no `retention:`, such as `retention: {runs: {days: 90}, evaluation_files: {keep: 100}}`"
     )
 

@@ -146,7 +146,7 @@ def test_a_hopeless_spec_ends_after_200_problems(tmp_path: Path) -> None:
     found = diagnostics(write(tmp_path, MINIMAL + "".join(f"unknown_{i}: 1\n" for i in range(230))))
     assert [d.code for d in found] == ["unknown-key"] * 200 + ["too-many"]
     assert found[-1].position.line == 203
-    assert found[-1].message == "there are more than 200 problems, of which only the first are shown"
+    assert found[-1].message == "there are more than 200 problems; only the first ones are shown"
 
 
 def test_variables_that_grow(tmp_path: Path) -> None:

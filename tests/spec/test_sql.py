@@ -243,7 +243,7 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
             "SELECT 'in ${quarter}' AS q",
             "${quarter}",
             "sql-variable",
-            "write '…' || ${quarter} || '…'; a file name belongs into the path of a dataset",
+            "write '…' || ${quarter} || '…'; a file name belongs in the path of a dataset",
         ),
         ('SELECT "${quarter}" AS q', "${quarter}", "sql-variable", "write the name itself"),
         ("SELECT * FROM ${quarter}", "${quarter}", "sql-variable", "write the name itself"),

@@ -262,7 +262,7 @@ SOMETHING = " a value of the run: outcome in ['WARNING', 'FAILED']"
             "always",
             "condition-name",
             "unknown name 'always'",
-            "write always alone, as the whole condition",
+            "write only always, as the whole condition",
         ),
         ("", "", "condition-syntax", "the condition is empty", None),
         ("outcome ==", "==", "condition-syntax", "the condition ends too early, after ==", None),

@@ -68,6 +68,6 @@ def test_a_migration_that_fails_leaves_the_tables_as_they_were(location: StateLo
 def test_tables_of_a_later_engine_are_left_alone(location: StateLocation, database: Database) -> None:
     Store.open(location).close()
     database.execute(f"UPDATE {SCHEMA}.alembic_version SET version_num = '0099'")
-    with pytest.raises(StoreError, match=rf"newer engine \(schema 0099; this engine knows up to {REVISION}\)"):
+    with pytest.raises(StoreError, match=rf"newer engine \(schema 0099; this engine supports up to {REVISION}\)"):
         Store.open(location)
     assert database.execute(f"SELECT version_num FROM {SCHEMA}.alembic_version") == "0099"

@@ -140,8 +140,8 @@ def test_what_happened_in_sentences():
     assert list(describe_evaluation(facts).summary.sentences) == [
         "Of 2 checks 1 warned: data drift 0.6 is above soft_max 0.5 (“a”).",
         (
-            "100 rows of batch were compared with 1,000 of the reference: a model tells them apart with an accuracy of "
-            "0.6 (0.58 to 0.62), more than chance (0.5); at least 17 % of the batch differs."
+            "100 rows of batch were compared with 1,000 of the reference: a model distinguishes them with an accuracy "
+            "of 0.6 (0.58 to 0.62), more than chance (0.5); at least 17 % of the batch differs."
         ),
         "2 of 4 columns drifted: age (0.18) and score (0.12), and the predictions moved by 0.1.",
         "On the 50 % of the rows that have a target value, ROC AUC is 0.75, 0.05 below the reference's.",

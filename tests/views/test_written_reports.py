@@ -106,7 +106,7 @@ def test_the_verb_writes_the_page(project):
 def test_the_verb_says_what_there_is(project):
     done = engine(project, "report", "shown.yaml")
     assert done.returncode == 2
-    assert "name an evaluation store: two, number, three" in done.stderr
+    assert "give an evaluation store: two, number, three" in done.stderr
     done = engine(project, "report", "shown.yaml", "two", "Q9")
     assert done.returncode == 2
     assert "there is no evaluation 'Q9'" in done.stderr

@@ -24,7 +24,7 @@ def print_created(made: "CreatedBundle", format_: str) -> None:
         _print_document({"name": made.name, "id": made.id, "bytes": made.size, "existed": made.existed,
                          "leaving": list(made.leaving), "notes": list(made.notes)})  # fmt: skip
         return
-    same = " (the name belongs to it already: nothing has changed)" if made.existed else ""
+    same = " (it already has this name: nothing has changed)" if made.existed else ""
     _print_plain(f"{made.name}{same}")
     _print_facts(
         {
@@ -80,7 +80,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
         "connections": [f"{each} ({kind})" for each, kind in sorted(manifest.needs.connections.items())],
         "channels": [f"{each} ({kind})" for each, kind in sorted(manifest.needs.channels.items())],
         "datasets": list(manifest.needs.datasets),
-        "secrets (the bundle has their names alone)": list(manifest.secrets),
+        "secrets (the bundle contains only their names)": list(manifest.secrets),
     }
     _print_section(
         "needed where it is deployed",
@@ -97,13 +97,13 @@ def print_verified(archive: BundleArchive, verified: Verified, name: str, format
                          "signed_by_keys": _list_keys(archive)})  # fmt: skip
         return
     _print_plain(f"{name}: {archive.id}")
-    _print_plain(f"  every byte of its {_count(len(archive.manifest.files), 'file')} is that of its manifest")
+    _print_plain(f"  the content of its {_count(len(archive.manifest.files), 'file')} matches its manifest")
     if verified.signers:
         _print_plain(f"  signed by {', '.join(verified.signers)}")
     else:
         unknown = _list_keys(archive)
         keys = f" (there are signatures of {', '.join(key[:12] + '…' for key in unknown)})" if unknown else ""
-        _print_plain(f"  no signature was checked{keys}: --key FILE names a public key that is trusted")
+        _print_plain(f"  no signature was checked{keys}: give a trusted public key with --key FILE")
 
 
 def print_difference(difference: BundleDiff, names: Sequence[str], format_: str) -> None:
@@ -143,7 +143,7 @@ def print_list(rows: Sequence[dict[str, Any]], format_: str) -> None:
         _print_document(list(rows))
         return
     if not rows:
-        _print_plain("no bundles yet: engine bundle create SPEC NAME makes one")
+        _print_plain("no bundles yet: engine bundle create SPEC NAME creates one")
         return
     titles = {"name": "name", "id": "id", "where": "where", "size": "size", "signatures": "signatures",
               "created": "made (UTC)", "by": "by", "release_notes": "release notes"}  # fmt: skip
@@ -179,7 +179,7 @@ def _describe_dataset(name: str, dataset: BundledDataset) -> str:
 
 
 def _describe_model(name: str, model: BundledModel) -> str:
-    rows = f"{model.held_out_rows:,} held-out rows" if model.held_out_rows else "no held-out rows, their profile alone"
+    rows = f"{model.held_out_rows:,} held-out rows" if model.held_out_rows else "no held-out rows, only their profile"
     probe = f", and {model.probe_rows:,} of them with their scores" if model.probe_rows else ""
     return f"model {name}, version {model.version} ({model.algorithm or 'imported'}): {rows}{probe}"
 

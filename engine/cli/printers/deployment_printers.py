@@ -88,14 +88,14 @@ def print_pulled(found: Sequence[Pulled], format_: Shown) -> None:
         return
     for one in found:
         parts = [f"{one.evaluations:,} new {'evaluation' if one.evaluations == 1 else 'evaluations'}"]
-        parts += [f"checks applied anew to {one.checked:,}"] if one.checked else []
-        parts += [f"{one.superseded:,} superseded differently"] if one.superseded else []
-        parts += [f"{one.known:,} known already"] if one.known else []
-        parts += [f"{one.removed:,} removed here, which stay so"] if one.removed else []
-        parts += [f"{one.gone:,} not there any more, which stay here"] if one.gone else []
+        parts += [f"checks applied again to {one.checked:,}"] if one.checked else []
+        parts += [f"{one.superseded:,} superseded or restored"] if one.superseded else []
+        parts += [f"{one.known:,} already copied"] if one.known else []
+        parts += [f"{one.removed:,} removed here and not copied again"] if one.removed else []
+        parts += [f"{one.gone:,} no longer in the deployment, but kept here"] if one.gone else []
         print(f"{one.deployment} on {one.infrastructure}: {', '.join(parts)}")
         for store, number in one.unknown_stores.items():
-            print(f"  {store}: {number:,} not brought, because this spec has no evaluation store of that name")
+            print(f"  {store}: {number:,} not copied, because this spec has no evaluation store of that name")
 
 
 def print_change(change: DeploymentChange, format_: Shown) -> None:

@@ -35,7 +35,7 @@ def print_drill(drilled: DrillResult, code: ExitCode, format_: str) -> None:
         print_json(render_json(_drill_to_json(drilled, code)))
         return
     page = Page()
-    page.add_title(f"a drill of {drilled.store}: nothing is kept, nothing is sent")
+    page.add_title(f"a drill of {drilled.store}: nothing is stored, nothing is sent")
     for _, text in drilled.disturbances:
         page.add_line(text)
     for remark in drilled.remarks:
@@ -57,7 +57,7 @@ def print_drill(drilled: DrillResult, code: ExitCode, format_: str) -> None:
     for message in drilled.messages:
         for line in message.splitlines():
             page.add_raw(f"  {line}")
-    page.add_title("would you hear of it?")
+    page.add_title("would you be alerted?")
     for line in _summarize_drill(drilled, checks):
         page.add_line(line)
     page.print()
@@ -123,20 +123,20 @@ def _summarize_drill(drilled: DrillResult, checks: Sequence[DrilledCheck]) -> li
         ([name for name in applied if name not in (*same, *muted)], "silent"),
         (muted, "would fire, but is muted"),
         (same, "as without the disturbance"),
-        (unapplied, "not applied, because the run did not get there"),
+        (unapplied, "not applied, because the run ended before it"),
     ):
         if names:
             lines.append(f"{outcome}: {join_some(names, 20)}")
     if drilled.unchecked:
-        lines.append(f"applied by no step of what was run: {join_some(drilled.unchecked, 20)}")
+        lines.append(f"not applied by any step that was run: {join_some(drilled.unchecked, 20)}")
     sent = sum(not is_silent(message) for message in drilled.messages)
     if not drilled.heard:
-        return [*lines, "no check would have told you"]
+        return [*lines, "no check would have alerted you"]
     what = [f"{len(fired)} {'check fires' if len(fired) == 1 else 'checks fire'}"] if fired else []
     what += [f"{len(failures)} {'step fails' if len(failures) == 1 else 'steps fail'}"] if failures else []
-    heard = f"{sent} {'message' if sent == 1 else 'messages'} would go out"
+    heard = f"{sent} {'message' if sent == 1 else 'messages'} would be sent"
     if not sent:
-        heard = "but no message would go out: only who looks at the run would know"
+        heard = "but no message would be sent: only those who look at the run would notice"
     return [*lines, f"{', '.join(what)}; {heard}"]
 
 

@@ -158,7 +158,7 @@ def _add_columns(one: Evaluation, page: Page, sides: Mapping[str, str]) -> None:
     if columns.height > SHOWN_COLUMNS:
         page.add_line(f"{columns.height - SHOWN_COLUMNS} more columns: --format csv and json show all", style="dim")
     if not columns.is_empty():
-        meaning = "for telling batch and reference apart (in drift model), for the predictions of the model (in model)"
+        meaning = "for distinguishing batch and reference (in drift model), for the predictions of the model (in model)"
         page.add_line(f"importance of a column {meaning}", style="dim")
     for name, reason in list(one.left_out.items())[:SHOWN_COLUMNS]:
         page.add_line(f"{name} is not compared: {reason}", style="dim")

@@ -31,7 +31,7 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
             )
         )
         return
-    started_by = format_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more"
+    started_by = format_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is no longer stored"
     print_run_page(view, log, one.release, started_by)
 
 

@@ -179,7 +179,7 @@ def print_overview(project: Project, format_: TableFormat) -> None:
     stores = {name: project.store(name).tabulate_evaluations(last=RECENT_ROWS) for name in project.stores}
     runs = project.tables.runs(last=RECENT_ROWS)
     if format_ == "csv":
-        raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
+        raise typer.BadParameter("--format csv prints a single table: give a STORE, or use --runs")
     if format_ == "json":
         recent = {name: to_records(found) for name, found in stores.items()}
         everything = {"project": project.name, "evaluation_stores": recent, "runs": to_records(runs)}

@@ -147,7 +147,7 @@ def _refuse_misnamed_columns(seen: FileInspection, reference: FileInspection | N
                 raise UsageError(f"there is no column {name!r}{where}{suggest_name(str(name), list(place.columns))}")
         if name is not None and named.count(name) > 1:
             raise UsageError(
-                f"column {name!r} is named twice: --target, --prediction and --time must be different columns"
+                f"column {name!r} is given twice: --target, --prediction and --time must be different columns"
             )
 
 

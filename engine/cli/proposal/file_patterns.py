@@ -37,7 +37,7 @@ def unite_paths(given: Sequence[str]) -> Path:
     more = f"; a pattern would match others too: {join_some(others, 3)}" if others else ""
     raise UsageError(
         f"a dataset is a file, a folder or a pattern, and no pattern matches just these {len(files)} files{more}. "
-        "Put them into a folder of their own, and name that"
+        "Put them into a separate folder, and give that folder"
     )
 
 

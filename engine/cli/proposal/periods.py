@@ -113,7 +113,7 @@ def divide_rows(seen: FileInspection, name: str, period: str | None, *, split: b
     if split and labelled.height < 2:
         raise UsageError(
             f"column {name!r} has only one {word}, {labelled['period'][0]}, so its rows cannot be split into earlier "
-            "and later ones; name a shorter --period"
+            "and later ones; choose a shorter --period"
         )
     later = labelled.slice(end)
     last = str(labelled["last"][end - 1]) if split else None

@@ -38,7 +38,7 @@ def command(
         runs = context.store.runs
         meant = choose_id("run", run, runs.find_ids(run), runs.list_short_ids)
         if (outcome := runs.find_outcome(meant)) is not None:
-            raise UsageError(f"run {meant} has ended {outcome} already")
+            raise UsageError(f"run {meant} has already ended {outcome}")
         if not runs.request_abort(meant, describe_acting_user()):
             who = runs.get(meant).who
             raise UsageError(
@@ -46,6 +46,6 @@ def command(
                 "died, the next run marks it ABORTED"
             )
         at_work = find_unfinished_step(runs.path_of(meant), [step.name for step in runs.get(meant).steps])
-    when = f"when the step at work, {at_work[0]!r}, has ended" if at_work else "before its next step"
+    when = f"when the current step, {at_work[0]!r}, has ended" if at_work else "before its next step"
     print(f"run {meant} was asked to end: it ends {when}")
     return ExitCode.OK

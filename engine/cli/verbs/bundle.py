@@ -155,7 +155,7 @@ def sign_file(
 ) -> int:
     """Add a signature to a bundle, after checking every byte of it."""
     if key is None:
-        raise typer.BadParameter("--key FILE names the private key to sign with")
+        raise typer.BadParameter("--key FILE is missing: the private key to sign with")
     archive = _find_archive(path, name, var)
 
     from engine.bundles.archive_checks import add_signature, verify_archive
@@ -214,7 +214,7 @@ def import_file(
     from engine.bundles.project_bundles import import_bundle
 
     id_ = import_bundle(project, file, name or file.stem)
-    print(f"{name or file.stem}: {id_} is now among the bundles of {project.name}")
+    print(f"{name or file.stem}: {id_} was added to the bundles of {project.name}")
     return ExitCode.OK
 
 

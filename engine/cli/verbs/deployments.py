@@ -31,7 +31,7 @@ def command(
 ) -> int:
     """List the deployments of a spec with their active bundles; show, disable or delete one."""
     if action is not None and deployment is None:
-        raise typer.BadParameter(f"name the deployment: engine deployments SPEC {action} DEPLOYMENT")
+        raise typer.BadParameter(f"give the deployment: engine deployments SPEC {action} DEPLOYMENT")
     if keep_state and action != "delete":
         raise typer.BadParameter("--keep-state is an option of delete")
     project = load_project(path, var)

@@ -1,4 +1,4 @@
-"""`engine drill`: disturbs a batch in memory, and shows which checks fire and which messages would go out."""
+"""`engine drill`: disturbs a batch in memory, and shows which checks fire and which messages would be sent."""
 
 from typing import Annotated, Any, Literal
 

@@ -37,7 +37,7 @@ def command(
     if format_ != "text" and not list_:
         raise typer.BadParameter("--format is for --list")
     if not list_ and not (target and check):
-        raise typer.BadParameter("name the store and the check: engine mute SPEC STORE CHECK, or use --list")
+        raise typer.BadParameter("give the store and the check: engine mute SPEC STORE CHECK, or use --list")
     if not list_ and not (until and reason and reason.strip()):
         raise typer.BadParameter("--until and --reason are needed")
     declared = load_project(path, var, on=on)

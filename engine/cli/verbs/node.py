@@ -79,7 +79,7 @@ def list_tokens(path: NodeFile, format_: TextOrJson = "text") -> int:
         print(json.dumps([_describe_token(*one) for one in found], indent=1))
         return ExitCode.OK
     if not found:
-        print(f"no tokens yet: engine node token create {path} NAME --role ROLE makes one")
+        print(f"no tokens yet: engine node token create {path} NAME --role ROLE creates one")
         return ExitCode.OK
     lines = [TITLES, *(_format_token(*one) for one in found)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(TITLES))]
@@ -123,7 +123,7 @@ def _find_token(node: "Node", wanted: str) -> "TokenRow":
     valid = [row for row in named if not row.explain_end(node.database.now())]
     if len(valid) > 1:
         ids = " and ".join(row.id for row in valid)
-        raise UsageError(f"{wanted!r} has {len(valid)} valid tokens, {ids}: name one of them by its id")
+        raise UsageError(f"{wanted!r} has {len(valid)} valid tokens, {ids}: give the id of one of them")
     if not named:
         hint = suggest_name(wanted, list(dict.fromkeys(row.name for row in rows)))
         raise UsageError(f"the node has no token of the id or name {wanted[:60]!r}{hint}")

@@ -48,7 +48,7 @@ def command(
     if format_ != "text" and not list_:
         raise typer.BadParameter("--format is for --list")
     if not list_ and not scenario:
-        raise typer.BadParameter("name the scenario: engine pause SPEC SCENARIO, or use --list")
+        raise typer.BadParameter("give the scenario: engine pause SPEC SCENARIO, or use --list")
     if on is not None and (node := find_node_of(path, on)) is not None:
         refuse_on_node({"--list": list_, "--var": var})
         return _pause_on_node(node, on, scenario or "", until, reason)

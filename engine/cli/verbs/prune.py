@@ -42,11 +42,11 @@ def command(
         what = "nothing exceeds the retention" if pruned.is_empty else f"{verb}: {describe_pruned(pruned)}"
         print(f"{project.name}: {what}")
         for name in pruned.busy:
-            print(f"  evaluation store {name} was left as it is, because a run is writing to it: run this again later")
+            print(f"  evaluation store {name} was not changed, because a run is writing to it: run this again later")
         if pruned.free_bytes and not dry_run and not vacuum:
             room = format_bytes(pruned.free_bytes)
             print(f"  {room} of state.db are unused now: new rows will use them, and --vacuum frees them on the disk")
     if vacuum:
         before, after = project.vacuum()
-        print(f"  the database was written anew: {format_bytes(before)} before, {format_bytes(after)} now")
+        print(f"  the database was compacted: {format_bytes(before)} before, {format_bytes(after)} now")
     return ExitCode.OK

@@ -53,7 +53,7 @@ def command(
     labels = parse_pairs(label, "--label", "KEY=VALUE")
     moment = parse_time(before, "--before") if before is not None else None
     if not (evaluations or everything or labels or before or origin):
-        raise typer.BadParameter("name evaluations, or choose them by --label, --before, --origin or --all")
+        raise typer.BadParameter("give evaluations, or choose them by --label, --before, --origin or --all")
     if everything and (evaluations or labels or before):
         raise typer.BadParameter("--all removes all evaluations: leave it out to remove only some of them")
     declared = load_project(path, var, on=on)

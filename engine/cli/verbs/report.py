@@ -61,7 +61,7 @@ def command(
     stores = list(declared.evaluation_stores)
     if store is None and len(stores) != 1:
         message = (
-            f"name an evaluation store: {', '.join(stores)}" if stores else "the spec declares no evaluation store"
+            f"give an evaluation store: {', '.join(stores)}" if stores else "the spec declares no evaluation store"
         )
         raise typer.BadParameter(message, param_hint="STORE")
 
@@ -91,7 +91,7 @@ def _require_writable_form(output: Path) -> None:
     """Raise typer.BadParameter for a folder, or for a file with an unsupported ending."""
     if output.is_dir():
         raise typer.BadParameter(
-            f"{str(output)!r} is a folder; name a file in it, such as {output / 'report.html'}", param_hint="--output"
+            f"{str(output)!r} is a folder; give a file in it, such as {output / 'report.html'}", param_hint="--output"
         )
     if output.suffix.lower() not in ENDINGS:
         found = f"not {output.suffix}" if output.suffix else "and this has no ending"

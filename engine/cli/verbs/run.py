@@ -72,7 +72,7 @@ def _run_on_node(
     from engine.service.deployments.node.client.runs import choose_exit_code, run_on_node
 
     if not scenarios:
-        raise typer.BadParameter("name the scenarios to run on the node")
+        raise typer.BadParameter("give the scenarios to run on the node")
     treat_signals_as_interruptions()
     with output.show_progress(verbose=verbose) as listen:
         done = [

@@ -117,7 +117,7 @@ def command(
     heartbeat = HeartbeatOptions(heartbeat_channel, every) if heartbeat_channel else None
     if node_file is None:
         if not specs:
-            raise typer.BadParameter("name a spec or a folder to serve, or the file of a node: --node node.yaml")
+            raise typer.BadParameter("give a spec or a folder to serve, or the file of a node: --node node.yaml")
         node, listens = None, ListenerOptions(listen, token_file, behind_proxy, tls_cert, tls_key)
     else:
         _refuse_options_of_node(context, specs)
@@ -166,7 +166,7 @@ OPTIONS_OF_NODE = {
     "behind_proxy": "the key behind_proxy of its file decides this",
     "tls_cert": "the key tls.certificate of its file decides this",
     "tls_key": "the key tls.key of its file decides this",
-    "token_file": "a node has tokens of its own: engine node token create NODE NAME --role ROLE makes one",
+    "token_file": "a node has tokens of its own: engine node token create NODE NAME --role ROLE creates one",
     "reload": "a node loads each deployment by itself, and reloads its file on SIGHUP",
 }
 """Options that do not apply to a node, and why."""

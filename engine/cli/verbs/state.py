@@ -21,8 +21,9 @@ def adopt_state(
     adoption = adopt_rows(locate_state(project, os.environ))
     if adoption.copied is not None:
         print(f"{project.name}: {adoption.copied:,} rows of state.db were copied; it is called state.db.moved now")
-    whose = "they belonged to it or to nobody before" if adoption.former is None else f"before, from {adoption.former}"
-    print(f"{project.name}: the rows in {adoption.database} are written from this folder on this host now; {whose}")
+    before = "they belonged to this project or to none" if adoption.former is None else f"from {adoption.former}"
+    here = "are written from this folder on this host now"
+    print(f"{project.name}: the rows in {adoption.database} {here}; before, {before}")
     return ExitCode.OK
 
 

@@ -47,7 +47,7 @@ _CASTS = {
     "TIME": Cast(
         "CASE WHEN {c} < TIME '24:00:00' THEN {c} END",
         None,
-        (("{c} = TIME '24:00:00'", "24:00, which is no time of a day, is read as missing"),),
+        (("{c} = TIME '24:00:00'", "24:00, which is not a time of day, is read as missing"),),
     ),
     "INTERVAL": Cast(
         "CAST(datepart('epoch', {c}) * 1000000 AS BIGINT)",

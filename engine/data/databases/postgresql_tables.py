@@ -39,7 +39,7 @@ _CASTS = {
     "time": Cast(
         "CASE WHEN {c} < TIME '24:00' THEN {c} END",
         None,
-        (("{c} = TIME '24:00'", "24:00, which is no time of a day, is read as missing"),),
+        (("{c} = TIME '24:00'", "24:00, which is not a time of day, is read as missing"),),
     ),
     "interval": Cast(
         "CASE WHEN isfinite({c}) THEN (extract(epoch FROM {c}) * 1000000)::int8 END",

@@ -148,7 +148,7 @@ def find_stray_quote(path: Path, dialect: CsvDialect) -> str | None:
                 right = quote + stray.replace(quote, quote * 2) + quote
                 return (
                     f"{path}, line {lines.number} holds {stray[:60]!r}, with a quote ({quote}) inside the value: write "
-                    f"{right[:60]}, or declare csv: {{quote: null}} if no value of the file stands between quotes"
+                    f"{right[:60]}, or declare csv: {{quote: null}} if no value of the file is in quotes"
                 )
     return None
 

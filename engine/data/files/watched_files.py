@@ -183,6 +183,6 @@ def _explain_second_failure(error: BaseException, first: str, change: str | None
     else:
         return error
     return DataError(
-        f"{problem}. Is a writer still at work? Write to another name in the same folder, and rename the file when it "
-        "is complete"
+        f"{problem}. Is another process still writing it? Write to another name in the same folder, and rename the "
+        "file when it is complete"
     )

@@ -112,7 +112,7 @@ def require_unchanged_rows(table: Table) -> None:
         if one.spark is not None and fingerprint_spark_data(one.spark).digest != one.fingerprint:
             raise DataError(
                 f"dataset {name!r}: its rows have changed since it was opened, so the numbers would be of several "
-                "states: run it again when nobody writes them; rows that Spark computes anew for each pass, such as a "
+                "states: run it again when nobody writes them; rows that Spark computes again for each pass, such as a "
                 "sample or random numbers, must be stored first"
             )
 

@@ -103,7 +103,7 @@ def _add_contract(part: Part, contract: dict[str, Keys], target: str, line: Obje
 def _add_stub(checks: dict[str, Any], one: JsonObject, label: str, target: str, line: ObjectLine) -> str:
     """Add a disabled check that names the function to be written in place of its code."""
     one.read_whole()
-    line.leave_out("it is Python code, which is not carried over: write the function, and switch the check on")
+    line.leave_out("it is Python code, which is not imported: write the function, and switch the check on")
     name = make_name(label, checks, "check")
     part = Part(one.place, {"kind": "python", "active": False, "function": f"{make_identifier(label).lower()}:check"})
     part.add_todo(str(line.reason))
@@ -158,7 +158,7 @@ def _declare_python_metric(part: Part, id_: str, scope: MetricScope, place: str,
     metric = Part(place, {"kind": "python", "function": function})
     metric.add_todo(f"write this function: in DSS it is code of the probe {probe[:60] or '(unnamed)'}")
     part.setdefault("metrics", {}).setdefault(name, metric)
-    line.note(f"TODO write the function {function}, which computes its metric: Python code is not carried over")
+    line.note(f"TODO write the function {function}, which computes its metric: Python code is not imported")
     return name
 
 

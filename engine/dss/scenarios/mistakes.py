@@ -201,9 +201,9 @@ def _check_message(state: ImportState, messaging: JsonObject, set_by_steps: set[
     settings = messaging.get_object("configuration")
     if not active or not messaging.get_text("type"):
         return
-    receivers = [settings.get_value(key) for key in ("recipient", "ccRecipient", "bccRecipient")]
-    if messaging.get_text("type") == "mail-scenario" and all(one in (None, "", [], "[]", {}) for one in receivers):
-        state.report.add_mistake(settings.place, "it has no receiver: it sends to nobody")
+    recipients = [settings.get_value(key) for key in ("recipient", "ccRecipient", "bccRecipient")]
+    if messaging.get_text("type") == "mail-scenario" and all(one in (None, "", [], "[]", {}) for one in recipients):
+        state.report.add_mistake(settings.place, "it has no recipient: it sends to nobody")
     if _shows_address(settings):
         state.report.add_mistake(
             settings.place,

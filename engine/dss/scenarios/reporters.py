@@ -106,8 +106,8 @@ def import_message(
                 keys[ours] = [fill_references(one, state.names, line) for one in addresses]
         if "to" not in keys:
             keys["to"] = [PLACEHOLDER]
-            part.add_todo("name the receivers in to")
-            line.note("TODO it names no receiver")
+            part.add_todo("write the recipients in to")
+            line.note("TODO it has no recipient")
     if subject := settings.get_text("subject"):
         keys["subject"] = fill(subject)
     text, source = settings.get_text("message"), settings.get_text("messageSource")
@@ -136,7 +136,7 @@ def _write_elsewhere(
         return {"channel": name}
     channels.setdefault(name, Part("", {"kind": kind, "argv": ["./notify.sh"]}))
     part.add_todo("write notify.sh, which gets the message as JSON on its standard input, and switch it on")
-    line.note("TODO it is switched off: its script is not carried over. Write it as notify.sh, beside the spec")
+    line.note("TODO it is switched off: its script is not imported. Write it as notify.sh, beside the spec")
     return {"channel": name, "active": False}
 
 
@@ -190,7 +190,7 @@ def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[s
         address = one
         if isinstance(one, dict):
             address = one.get("email") or one.get("mail") or one.get("address")
-            line.note("the variables of single receivers are not carried over: all get the same message")
+            line.note("the variables of single recipients are not imported: all get the same message")
         if isinstance(address, str) and ("@" in address or "${" in address):
             found.append(address.strip())
         elif address != "":

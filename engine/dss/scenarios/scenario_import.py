@@ -38,7 +38,7 @@ def _import_scenario(state: ImportState, id_: str, scenario: JsonObject) -> Part
     steps, names = import_steps(state, scenario, target)
     if scenario.get_text("type") == "custom_python":
         line.leave_out(
-            f"it is the script scenarios/{id_}.py, which is not carried over: write it as steps, perhaps with for_each"
+            f"it is the script scenarios/{id_}.py, which is not imported: write it as steps, perhaps with for_each"
         )
         steps = [_build_stand_in("script", line)]
     elif not steps:

@@ -29,7 +29,7 @@ _NOT_NEEDED = {
     "update_from_hive": "files and tables are read where they are",
 }
 _INSTEAD = {
-    "custom_python": "it is Python code, which is not carried over",
+    "custom_python": "it is Python code, which is not imported",
     "update_global_dss_variables": "variables of the DSS instance: set them under deployments: variables:",
     "run_global_vars_update": "variables of the DSS instance: set them under deployments: variables:",
     "kill_scenario": "nothing here ends the run of another scenario: give that scenario a timeout:",
@@ -41,7 +41,7 @@ _INSTEAD = {
     "create_saved_model_documentation_export": "models and flows are documented in DSS: call its API",
     "create_flow_documentation_export": "models and flows are documented in DSS: call its API",
     "restart_webapp": "there are no web applications: call the API of DSS",
-    "runnable": "macros are code, which is not carried over",
+    "runnable": "macros are code, which is not imported",
     "pull_git_refs": "the spec lies in a repository of its own: pull it where engine runs",
     "compute_data_drift": "a build of an evaluation store computes drift: name the store in a step of kind: build",
 }
@@ -149,7 +149,7 @@ def _translate_variables(state: ImportState, params: JsonObject, line: ObjectLin
         if constant is None or isinstance(constant, list | dict):
             line.note(f"TODO {name[:60] or '(none)'} is set by a formula or to a list, which cannot be translated")
         elif may_be_secret(name, constant):
-            line.note(f"{name[:60]} may be a secret: its value is not carried over")
+            line.note(f"{name[:60]} may be a secret: its value is not imported")
         else:
             if name not in state.names.variables:
                 declare_variable(state, name, constant, line)

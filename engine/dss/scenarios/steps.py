@@ -38,7 +38,7 @@ def import_steps(state: ImportState, scenario: JsonObject, target: str) -> tuple
         part = Part(one.place)
         comment = one.get_text("comment")
         if may_hold_password(comment):
-            line.note("its comment may hold a password, and is not carried over")
+            line.note("its comment may contain a password, and is not imported")
         elif comment:
             part.comments += [text for text in comment.splitlines()[:20] if text.strip()]
         translated = _translate_step(state, one, part, type_, names, line)

@@ -82,4 +82,4 @@ def explain_too_few(values: Sequence[float], check: TypicalCheck) -> str:
     counted = f"{len(values)} earlier {'value' if len(values) == 1 else 'values'}"
     within = "" if check.within is None else f" within {format_seconds(check.within.total_seconds())}"
     needed = f"{FEWEST_TYPICAL_VALUES} are needed; unchanged data count once"
-    return f"too few to tell what is typical: {counted}{within}, and {needed}"
+    return f"too few to determine what is typical: {counted}{within}, and {needed}"

@@ -230,7 +230,7 @@ def measure_multiclass(
         return metrics | dict.fromkeys(of_probability, "some rows have no probability"), intervals, detail
     unknown = [names[i] for i in range(probabilities.shape[1], k) if support[i]]
     if unknown:
-        reason = f"the target column holds classes that the model does not know: {join_some(unknown)}"
+        reason = f"the target column contains classes that are unknown to the model: {join_some(unknown)}"
         return metrics | dict.fromkeys(of_probability, reason), intervals, detail
     right = probabilities[np.arange(n), truth]
     confident = probabilities.max(axis=1)

@@ -180,7 +180,7 @@ def pack_parts(parts: BundleParts, declared: Bundle, context: BuildContext, stag
             needs=_list_needs(project, parts.included, declared.include.models),
         )
     except ValueError as problem:
-        raise BundleError(f"the bundle cannot be made: {problem}") from problem
+        raise BundleError(f"the bundle cannot be created: {problem}") from problem
     return BundleContents(manifest, contents, tables)
 
 

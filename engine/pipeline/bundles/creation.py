@@ -201,7 +201,7 @@ def _refuse_secrets(packed: BundleContents, context: BuildContext) -> None:
     if where is not None:
         secret, place = where
         raise BundleError(
-            f'the value of the secret "{secret}" is in {place}: no bundle is made. Take it out there, and write '
+            f'the value of the secret "{secret}" is in {place}: no bundle is created. Remove it there, and write '
             f"${{secret.{secret}}} where the spec needs it"
         )
 

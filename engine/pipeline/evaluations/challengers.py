@@ -164,7 +164,7 @@ def find_seen_rows(handles: Sequence[ModelHandle], trained: Sequence[TrainingRow
     notes = []
     if unknown:
         who = f"model {unknown[0]} was" if len(unknown) == 1 else f"models {join_words(unknown)} were"
-        notes.append(f"the engine does not know which rows {who} trained on: they may be among those compared")
+        notes.append(f"it is unknown which rows {who} trained on: they may be among those compared")
     rows: npt.NDArray[np.bool_] | None = None
     for one in trained:
         found = _find_rows_seen_by(one, batch)

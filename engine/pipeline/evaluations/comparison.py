@@ -39,7 +39,7 @@ def compare_with_evaluation(evaluation: Evaluation, other: Evaluation, context: 
     """Return the evaluation, with another one as its reference."""
     note = None
     if evaluation.fingerprints.model != other.fingerprints.model:
-        note = "the two evaluations used different models; their predictions may differ for that reason alone"
+        note = "the two evaluations used different models; their predictions may differ only for that reason"
     return _evaluate_against(
         evaluation, _ComparisonReference(other.fingerprints.dataset, _load_snapshot(other, context), note), context
     )
@@ -71,7 +71,7 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
                 )
             raise UsageError(
                 f"evaluation store {evaluation.store!r} has no model that the engine trained, so there are no "
-                "held-out rows; name another reference: an evaluation, or dataset:NAME"
+                "held-out rows; choose another reference: an evaluation, or dataset:NAME"
             )
         path = version.folder / models.TEST_ROWS
         table = Table("model_test", pl.scan_parquet(path, glob=False), version.held_out, rereadable=True)

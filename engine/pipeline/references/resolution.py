@@ -172,7 +172,7 @@ def _refer_to_evaluations(
     if others:
         note = (
             f"the reference ({join_some(others, 3)}) was scored by another version of the model or with other "
-            "settings: its predictions and performance may differ for that reason alone"
+            "settings: its predictions and performance may differ only for that reason"
         )
     return Reference(digest_json(datasets), facts, lambda _: profile, note)
 

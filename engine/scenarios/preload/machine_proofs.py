@@ -34,7 +34,7 @@ def prove_connections(revision: Revision) -> str:
         except (EngineError, OSError) as problem:
             text = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
             raise ProofFailed(
-                f"{name}: {text}; mend it, or put another one in its place under `connections:` of the deployment"
+                f"{name}: {text}; correct it, or replace it under `connections:` of the deployment"
             ) from None
     return join_words(connections) if connections else "no connections are needed"
 
@@ -71,8 +71,7 @@ def prove_channels(revision: Revision) -> str:
                 text += greet_channel(channel, secrets, project.folder_of("channels", name))
         except DeliveryError as problem:
             raise ProofFailed(
-                f"{name}: {secrets.redact(str(problem))}; mend it, or put another one in its place under "
-                "`channels:` of the deployment"
+                f"{name}: {secrets.redact(str(problem))}; correct it, or replace it under `channels:` of the deployment"
             ) from None
         described.append(f"{name}: {text}")
     return "; ".join(described) or "no channels are needed"

@@ -28,7 +28,7 @@ from engine.scenarios.requests import LineReply, PreloadRequest, ProofReply
 from engine.spec.secrets.values import Secrets
 
 NOT_PROVED = (
-    "that data will come, what it will hold, that receivers get messages, and what a computation needs of "
+    "that data will come, what it will hold, that recipients get messages, and what a computation needs of "
     "time and memory (`preload: {dry_run: …}` computes scenarios completely)"
 )
 

@@ -27,8 +27,8 @@ def prove_spec(revision: Revision) -> str:
     """Prove that the spec is valid under the settings of the deployment, for this version of the engine."""
     if not fits_range(__version__, revision.manifest.engine):
         raise ProofFailed(
-            f"the bundle needs engine {revision.manifest.engine}, but this is engine {__version__}: install a version "
-            "that fits, or deploy another bundle"
+            f"the bundle needs engine {revision.manifest.engine}, but this is engine {__version__}: install such a "
+            "version, or deploy another bundle"
         )
     revision.project = load(revision.request.spec)
     redact_standard_streams(Secrets(revision.project, os.environ).redact)
@@ -62,8 +62,8 @@ def prove_secrets(revision: Revision) -> str:
             where = f"give it in {project.confinement.node_file} under secrets:"
             raise ProofFailed(f"without a value: {join_words(absent, 'and')}; {where}")
         raise ProofFailed(
-            f"without a value: {join_words(found, 'and')}; provide it, or say under `secrets:` of the deployment where "
-            "it is found"
+            f"without a value: {join_words(found, 'and')}; provide it, or declare its place under `secrets:` "
+            "of the deployment"
         )
     return f"{_count(len(required), 'secret')} with a value" if required else "no secrets are needed"
 

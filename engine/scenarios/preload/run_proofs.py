@@ -20,7 +20,7 @@ def prove_schemas(revision: Revision) -> str:
     for step in plan.all_steps():
         if step.problem and step.outcome is not Outcome.WARNING:
             raise ProofFailed(f"step {step.name!r} would fail: {step.problem}")
-    return f"the data of {join_words(names, 'and')} fit"
+    return f"the data of {join_words(names, 'and')} are as declared"
 
 
 def prove_dry_runs(revision: Revision) -> str:
@@ -41,7 +41,8 @@ def prove_dry_runs(revision: Revision) -> str:
             if broken or run.outcome is Outcome.ABORTED:
                 reason = next((f": step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
                 raise ProofFailed(f"the dry run of {name!r} ended {run.outcome}{reason}")
-    return f"{join_words(revision.request.dry_run, 'and')} ended well" if revision.request.dry_run else "none is wanted"
+    names = revision.request.dry_run
+    return f"{join_words(names, 'and')} succeeded" if names else "none was requested"
 
 
 def _list_enabled(revision: Revision) -> list[str]:

@@ -65,7 +65,7 @@ def _list_removable(name: str, project: ProjectSpec) -> list[Path]:
     state = (folder / project.state.path).resolve()
     for file in files:
         if why := _explain_refusal(file, folder, own, state):
-            raise DataError(f"nothing is removed, because {file} may not be: {why}")
+            raise DataError(f"nothing is removed, because {file} must not be removed: {why}")
     return files
 
 

@@ -23,5 +23,5 @@ def _create_bundle(step: CreateBundleStep, context: RunContext) -> StepResult:
     made = plan_bundle(step.bundle, step.called or step.bundle, context, publish=step.publish).apply(context)
     for note in made.notes:
         context.log.info(note)
-    reason = made.describe() if context.mode == "run" else f"would be made: bundle {made.name}"
+    reason = made.describe() if context.mode == "run" else f"would be created: bundle {made.name}"
     return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=reason, reused=made.existed)

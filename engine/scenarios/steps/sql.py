@@ -102,7 +102,8 @@ def _commit(session: DatabaseSession, connect: Callable[[], DatabaseSession]) ->
             state = retry_transient(fetch_state)
         except DatabaseError as problem:
             unknown = (
-                "whether the statements of this step were committed is not known: look there before you run it again"
+                "it is unknown whether the statements of this step were committed: check the database before you run "
+                "the step again"
             )
             raise DatabaseError(f"{error}; {unknown} ({problem})") from None
         if state != "committed":

@@ -18,7 +18,7 @@ def run(step: UpdateDeploymentStep, context: RunContext) -> StepResult:
     bundle = step.bundle or _find_made_bundle(context)
     named = bundle or project.resources.deployments[step.deployment].bundle
     if named is None and context.mode != "plan":
-        raise UsageError("no bundle is named, and no step before this one of the run has made one")
+        raise UsageError("no bundle is given, and no earlier step of this run has created one")
     about = f"bundle {named}" if named else "the bundle that the run makes"
     done = StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=f"{step.deployment}: {about}")
 

@@ -69,7 +69,7 @@ class BundleRequests:
         declared = _read_length(request, self.folder.most_bytes)
         if self._uploads >= UPLOADS_AT_ONCE:
             headers = {**CLOSE, "retry-after": "10"}
-            raise AnswerError(503, f"{self._uploads} bundles are on their way already", "wait", headers)
+            raise AnswerError(503, f"{self._uploads} bundles are already being uploaded", "wait", headers)
         self._uploads += 1
         try:
             return await self._receive(request, id_, declared, threads)
@@ -88,7 +88,7 @@ class BundleRequests:
         try:
             received = await self._collect(request, upload, threads)
             if declared is not None and received != declared:
-                raise AnswerError(400, f"{received} bytes have come, but {declared} were declared", headers=CLOSE)
+                raise AnswerError(400, f"{received} bytes were received, but {declared} were declared", headers=CLOSE)
             extend_exchange(request, CHECK_SECONDS)
             bundle, new = await threads.run(self.folder.keep_upload, upload, get_caller(request).name)
             return answer_model(BundleAnswer(bundle=bundle), 201 if new else 200)
@@ -106,7 +106,7 @@ class BundleRequests:
                 async with asyncio.timeout(PART_SECONDS):
                     came = await anext(stream, None)
             except TimeoutError:
-                raise AnswerError(408, f"nothing has come for {PART_SECONDS:g} s", "send it again", CLOSE) from None
+                raise AnswerError(408, f"nothing was received for {PART_SECONDS:g} s", "send it again", CLOSE) from None
             except ClientDisconnect:
                 raise AnswerError(400, "the connection was closed before the end of the bundle") from None
             if came is not None:
@@ -115,7 +115,7 @@ class BundleRequests:
                     raise _refuse_size(most)
                 if time.monotonic() - began > FIRST_SECONDS + received / LEAST_RATE:
                     least = f"at least {format_bytes(LEAST_RATE)} a second are expected"
-                    raise AnswerError(408, "the bundle comes too slowly", least, CLOSE)
+                    raise AnswerError(408, "the bundle is received too slowly", least, CLOSE)
                 part += came
             if part and (came is None or len(part) >= WRITTEN_BYTES):
                 await threads.run(upload.write, bytes(part))

@@ -129,7 +129,7 @@ class DeploymentRequests:
             help_ = f"send it first: PUT /v1/bundles/{order.bundle}"
             raise AnswerError(422, f"the bundle {order.bundle[:12]} is not on this node", help_)
         if bundle.project != order.project:
-            message = f"the bundle {order.bundle[:12]} is one of the project {bundle.project!r}"
+            message = f"the bundle {order.bundle[:12]} belongs to the project {bundle.project!r}"
             raise AnswerError(422, f"{message}, not of {order.project!r}")
 
     def _find_known(self, name: str, key: str, kind: str, expected: int | None, *, now: bool) -> OperationRow | None:

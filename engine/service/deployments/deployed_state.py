@@ -97,6 +97,6 @@ def _describe_open(found: DeployedState) -> list[str]:
     if operation is None:
         return []
     if found.at_work:
-        return [f"an update to revision {operation.to_revision} is at work, by {operation.by}"]
+        return [f"an update to revision {operation.to_revision} is running, by {operation.by}"]
     what = f"an update to revision {operation.to_revision} was interrupted after {operation.state}"
     return [f"{what}; the next engine deploy, rollback or serve concludes it"]

@@ -115,7 +115,7 @@ class DirectoryTarget:
             with node.lock(deployment, wait=TIDYING_SECONDS):
                 places = DeploymentPlaces(node.folder, deployment)
                 if has_running_runs(places):
-                    raise UsageError(f"{deployment}: runs of it are at work; wait until they have ended, or abort them")
+                    raise UsageError(f"{deployment}: it has running runs; wait until they have ended, or abort them")
                 rows = find_server_rows(places)
                 if rows and not keep_state:
                     spec = places.pointer if places.pointer.exists() else places.find_newest_revision()

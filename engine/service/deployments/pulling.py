@@ -42,10 +42,10 @@ class Pulled(FrozenModel):
     checked: int = Field(description="Those that were here, and whose checks were applied again there.")
     superseded: int = Field(description="Those that were here, and were or are no longer superseded there since.")
     known: int = Field(description="Those that were here.")
-    removed: int = Field(description="Those that were removed here, and so were not brought again.")
+    removed: int = Field(description="Those that were removed here, and so were not copied again.")
     gone: int = Field(description="Those that are here and not there any more: they were removed there, and stay here.")
     unknown_stores: dict[str, int] = Field(
-        description="Those that were not brought, by the name of their store, which this spec does not have."
+        description="Those that were not copied, by the name of their store, which this spec does not have."
     )
 
 
@@ -125,7 +125,7 @@ class _Pull:
             if self._here.is_foreign(entry.id):
                 raise StoreError(
                     f"{self._wanted.deployment} has the evaluation {entry.id}, which is here already, and was not "
-                    "pulled from there: that is the state of something else. Nothing was brought"
+                    "pulled from there: that is the state of something else. Nothing was copied"
                 )
         superseded_by = self._here.resolve_superseded(listed)
         in_spec = [one for one in listed if one.store in self._project.evaluation_stores]
@@ -166,9 +166,9 @@ class _Pull:
                 if entry.number <= newest:  # newer ones may have superseded listed ones
                     listed[entry.id] = entry
             if page.next is not None and (page.next != after or not page.evaluations):
-                raise self._refuse("it does not go on where it ends")
+                raise self._refuse("it does not continue where the page before it ends")
             if len(listed) > MOST_LISTED:
-                raise self._refuse(f"it has more than {MOST_LISTED:,} evaluations; --store or --since bring fewer")
+                raise self._refuse(f"it has more than {MOST_LISTED:,} evaluations; use --store or --since")
             more = page.next is not None and after < newest
         return list(listed.values())
 
@@ -184,7 +184,7 @@ class _Pull:
                 self._here.add(arrived, superseded_by)
             entries, done = entries[taken:], done + len(arrived)
             if entries:
-                self._report(f"{what}: {done:,} brought, {len(entries):,} to come")
+                self._report(f"{what}: {done:,} copied, {len(entries):,} left")
         return done
 
     def _receive(self, entries: Sequence[EvaluationEntry], staging: Path) -> tuple[list[Arrival], int]:

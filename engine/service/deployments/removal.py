@@ -21,7 +21,7 @@ def describe_state(rows: str, *, kept: bool) -> str:
     """Return the part of a message about the state of a removed deployment; `rows` is its place if on a server."""
     if kept:
         where = f", with its rows in {rows}" if rows else ""
-        return f"; its state stays{where}: a deployment of this name goes on with it"
+        return f"; its state stays{where}: a new deployment of this name continues it"
     return f", and the rows of its state in {rows}" if rows else ""
 
 
@@ -40,7 +40,7 @@ def remove_rows(deployment: str, spec: Path | None, environ: Mapping[str, str]) 
     """
     try:
         if spec is None:
-            raise UsageError("no revision is here that says how the server is reached")
+            raise UsageError("there is no revision here with the address of the server")
         location = locate_state(load(spec, environ=environ), environ)
         if location.rows is None:
             raise UsageError("its settings do not name that server any more")

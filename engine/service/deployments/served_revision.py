@@ -72,6 +72,6 @@ def await_server(project: ProjectSpec, infrastructure: Path, seconds: float) -> 
             whose = "none of its revisions" if leader is None or not leader.revision else f"revision {leader.revision}"
             raise NotArmedError(
                 f"the server does not look at the triggers of revision {number} after "
-                f"{min(seconds, ARMING_SECONDS):g} s, but at those of {whose}: see what it has told"
+                f"{min(seconds, ARMING_SECONDS):g} s, but at those of {whose}: see its output"
             )
         time.sleep(LOOK_SECONDS)

@@ -96,7 +96,7 @@ def open_target(
     if isinstance(declared, DirectoryInfrastructure):
         if project.confinement is not None:
             raise UsageError(
-                f"infrastructure {infrastructure!r} is a folder: what is deployed on a node deploys to nodes alone"
+                f"infrastructure {infrastructure!r} is a folder: what is deployed on a node can deploy only to nodes"
             )
         from engine.service.deployments.directory_target import DirectoryTarget
 
@@ -125,7 +125,7 @@ def open_node(project: ProjectSpec, infrastructure: str, environ: Mapping[str, s
 
     declared = project.resources.infrastructures[infrastructure]
     if not isinstance(declared, NodeInfrastructure):
-        raise UsageError(f"the infrastructure {infrastructure!r} is a folder of this machine, and no node")
+        raise UsageError(f"the infrastructure {infrastructure!r} is a folder of this machine, not a node")
     folder = project.folder_of("infrastructures", infrastructure)
     if declared.certificate:
         project.check_path(folder / declared.certificate)

@@ -42,14 +42,14 @@ def _read_count(file: Path) -> int | None:
 def describe_process_end(code: int | None, *, memory_killed: bool) -> str:
     """Return how a process has ended.
 
-    `code` is its return code as in `subprocess`, None if it was ended from outside. `memory_killed` says whether the
+    `code` is its return code as in `subprocess`, None if another program ended it. `memory_killed` says whether the
     kernel has killed a process of the control group for lack of memory meanwhile.
     """
     if code is None:
-        return "its process was ended from outside"
+        return "another program ended its process"
     if code >= 0:
         return f"its process ended with exit code {code}"
     meaning = SIGNAL_MEANINGS.get(signal.Signals(-code), "")
     if -code == signal.SIGKILL and memory_killed:
-        meaning = "out of memory: the kernel has killed a process of this group meanwhile"
+        meaning = "out of memory: the kernel killed a process of this group meanwhile"
     return f"its process was killed by signal {-code}{f' ({meaning})' if meaning else ''}"

@@ -130,7 +130,7 @@ class FireRuns:
             self.other_release = text
         if child.fire is None:
             if conversation is None or conversation.call is None:
-                self._report("problem", f"runs that have died could not be told: {text}")
+                self._report("problem", f"runs that have died could not be reported: {text}")
                 self._next_report = self._monotonic() + REPORT_SECONDS
             return
         fire = self._fires.find_of_process(child)

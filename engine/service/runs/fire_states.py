@@ -32,7 +32,7 @@ def conclude_fire(fire: Fire, run: RunRecord, project: ProjectSpec | None) -> Ch
     `catch_up: none`. There is none if a person has aborted the run, it took too long, or only its own process has died.
     """
     if _was_cut_off(fire, run) and fire.attempt < MOST_ATTEMPTS and _makes_up(fire, project):
-        reason = f"run {shorten_id(run.id)} was cut off when the server ended"
+        reason = f"run {shorten_id(run.id)} was interrupted when the server ended"
         return {"state": FireState.WAITING, "run": None, "attempt": fire.attempt + 1, "reason": reason}
     return {"state": FireState.DONE, "reason": _explain_end(fire, run), "next_try": None}
 

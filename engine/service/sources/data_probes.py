@@ -302,7 +302,7 @@ class DataProbes:
     def describe_stale(self) -> list[str]:
         """Return sentences about the looks that take longer than PROBE_SECONDS."""
         return [
-            f"trigger {trigger} of scenario {scenario}: looking at its data has taken {seconds:.0f} s so far"
+            f"trigger {trigger} of scenario {scenario}: checking its data has taken {seconds:.0f} s so far"
             for (owner, scenario, trigger), seconds in self._threads.list_stale().items()
             if owner is self
         ]

@@ -142,7 +142,7 @@ class FileSet:
         if one is None or one.wait_seconds(now) <= least:
             return ""
         if one.source.marker and one.settling == NEVER:
-            return f"{one.source.owner} has changed: waiting until {one.source.marker_path} is written anew"
+            return f"{one.source.owner} has changed: waiting until {one.source.marker_path} is written again"
         if _is_incomplete(one):
             return f"{one.path} is not complete: waiting for its end"
         return f"{one.path} has changed: waiting until it stays as it is for {one.settling.quiet:g} s (settle)"

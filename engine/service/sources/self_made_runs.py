@@ -22,8 +22,8 @@ def describe_self_made(paths: Collection[Path]) -> str:
     """Return the error message for files that only the runs themselves change."""
     files = ", ".join(sorted(map(str, paths))[:3])
     return (
-        f"{MOST_RUNS} runs in a row were started by a file that changed only while the run before worked: {files}. So "
-        "the runs write what they read, and would go on for ever. Let them write another file"
+        f"{MOST_RUNS} runs in a row were started by a file that changed only during the previous run: {files}. So "
+        "the runs write what they read, and would start again forever. Let them write another file"
     )
 
 

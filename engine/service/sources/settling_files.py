@@ -121,7 +121,7 @@ class SettlingFiles:
     def _describe_wait(self, wait: float, now: float) -> FilesLook:
         one = max(self._noted.values(), key=lambda one: one.wait_seconds(now))
         if one.settling == NEVER:
-            text = f"{one.source.owner} has changed: waiting until {one.source.marker_path} is written anew"
+            text = f"{one.source.owner} has changed: waiting until {one.source.marker_path} is written again"
             return FilesLook(waits_for=text)
         if math.isinf(one.settling.quiet):
             text = f"{one.path} is not complete: waiting for its end"

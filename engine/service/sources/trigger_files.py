@@ -160,7 +160,7 @@ class TriggerFiles:
 
 def describe_failed_look(trigger: DataTrigger, state: TriggerState, error: Exception | None) -> TriggerFound:
     """Return the result of a look that has failed as a whole, with the error."""
-    text = str(error) if isinstance(error, EngineError | OSError) else f"the look at the data has failed: {error!r}"
+    text = str(error) if isinstance(error, EngineError | OSError) else f"the check of the data has failed: {error!r}"
     names = list_trigger_datasets(trigger) or ["the query"]
     sources = {name: (name, *state.seen.get("files", {})) for name in names}
     return TriggerFound(DatasetsFound(sources, {}, {names[0]: text}))

@@ -109,7 +109,7 @@ def _decide_range(due: DueTrigger, after: datetime, until: datetime, kept: int) 
     skipped = [DueTime(one, True, _explain_skip(due, one)) for one in found[: max(len(found) - kept, 0)]]
     if len(found) == most and (more := due.times.count(after, until) - most):
         skipped[0] = skipped[0]._replace(reason=f"{skipped[0].reason}; {_count_earlier(more)} were missed too")
-    run = [DueTime(one, False, f"made up for: {due.describe_delay(one)}" if one <= due.on_time else "")
+    run = [DueTime(one, False, f"caught up: {due.describe_delay(one)}" if one <= due.on_time else "")
            for one in found[len(skipped) :]]  # fmt: skip
     return skipped + run
 
@@ -124,8 +124,8 @@ def _explain_skip(due: DueTrigger, scheduled: datetime) -> str:
         return f"queue full: {MOST_WAITING} later times of the trigger wait already"
     rest = {
         "none": "catch_up is none",
-        "last": "of the missed times of the scenario only the last is made up for",
-        "all": f"only the newest {MOST_WAITING} missed times are made up for",
+        "last": "of the missed times of the scenario only the last is caught up",
+        "all": f"only the newest {MOST_WAITING} missed times are caught up",
     }[due.trigger.catch_up]
     return f"missed: {due.describe_delay(scheduled)}; {rest}"
 

@@ -21,7 +21,7 @@ def describe_late_triggers(project: ProjectSpec, store: Store, now: datetime) ->
     states = {(state.scenario, state.trigger): state for state in store.fires.list_states()}
     seen = max((state.evaluated_until for state in states.values()), default=None)
     if not store.locks.is_held(SERVER_LOCK):
-        when = f"they were last looked at on {format_minute(seen)}" if seen else "they were never looked at"
+        when = f"they were last checked on {format_minute(seen)}" if seen else "they were never checked"
         return [f"engine serve is not running, so no trigger starts a run: {when}"]
     unseen, late = [], []
     for scenario, trigger in triggers:
@@ -33,4 +33,4 @@ def describe_late_triggers(project: ProjectSpec, store: Store, now: datetime) ->
         if due and due[0] < now - LATE:
             late.append(f"{scenario}: {trigger.name} was due on {format_minute(due[0])}")
     sentences = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
-    return [*sentences, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]
+    return [*sentences, *[f"engine serve runs, but has not checked since then: {join_some(late)}"] * bool(late)]

@@ -81,7 +81,7 @@ class _Runner:
         try:
             conversation = self._process.execute(request, pass_on=self._listener.show_line, take_run=project.show_run)
         except KeyboardInterrupt:
-            self._listener.report(f"{project.path}: interrupted; a run that was at work is ABORTED")
+            self._listener.report(f"{project.path}: interrupted; a run that was running is ABORTED")
             raise
         if conversation.call is not None:
             self._load = LoadRequest(modules=conversation.call.modules, kernels=conversation.call.kernels)

@@ -80,7 +80,7 @@ class WatchedFolders:
             self._observer.start()
         except OSError as error:
             self._observer = None
-            self._poll(Path("/"), f"the system does not tell of changes ({error.strerror or error})")
+            self._poll(Path("/"), f"the system does not report changes ({error.strerror or error})")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +119,7 @@ class WatchedFolders:
             except OSError:  # it has just been removed; the next call finds its parent
                 continue
             if kind := find_network_type(real, self._mounts):
-                self._poll(real, f"{folder} is on a file system of type {kind}, which does not tell of all changes")
+                self._poll(real, f"{folder} is on a file system of type {kind}, which does not report all changes")
                 continue
             wanted.add(_ObservedFolder(real, state.st_dev, state.st_ino, is_deep and folder == path))
         dead = {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
@@ -138,7 +138,7 @@ class WatchedFolders:
         except FileNotFoundError:
             self._changed.set()
         except OSError as error:
-            self._poll(one.path, f"{one.path}: changes are not told here ({error.strerror or error})")
+            self._poll(one.path, f"{one.path}: changes are not reported here ({error.strerror or error})")
 
     def _forget(self, one: _ObservedFolder, observer: BaseObserver) -> None:
         try:
@@ -150,7 +150,7 @@ class WatchedFolders:
         self._polled.add(folder)
         if why not in self._said:
             self._said.add(why)
-            self._report(f"{why}: its files are looked at every {POLL_SECONDS:g} s")
+            self._report(f"{why}: its files are checked every {POLL_SECONDS:g} s")
 
 
 class _ChangeHandler(FileSystemEventHandler):

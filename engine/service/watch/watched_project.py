@@ -198,7 +198,7 @@ class WatchedProject:
                 self._listener.report(f"{self.path} is valid again")
             self._project, self._valid = project, True
             if self._answered is not None and _say_the_same(project, self._answered):
-                self._listener.report(f"{self.path} says the same as at its last run")
+                self._listener.report(f"{self.path} has not changed since its last run")
                 self._changed = [one for one in self._changed if one.source.part != "spec"]
             self.sources = find_watched_sources(project)
             self._outputs |= find_outputs(project)
@@ -232,7 +232,7 @@ class WatchedProject:
         if both := [name for name, one in selected.items() if any(trigger.active for trigger in one.triggers)]:
             self._say_once(
                 f"engine serve starts {join_some(both)} too: each of the two makes runs of its own, so that what has "
-                "changed may be run and told twice"
+                "changed may be run and reported twice"
             )
 
     def _report_problems(self, problems: tuple[str, ...]) -> None:

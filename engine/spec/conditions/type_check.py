@@ -127,7 +127,7 @@ class _TypeChecker:
         """Report an unknown name: an outcome without quotes, a metric without `metrics[…]`, or a misspelt name."""
         known = [*RESERVED_NAMES, *(name_step_variable(step) for step in self.scope.steps), *self.scope.variables]
         if name.lower() == ALWAYS:
-            help_ = "write always alone, as the whole condition"
+            help_ = "write only always, as the whole condition"
         elif name in (*Outcome, *CheckOutcome):
             help_ = f"write texts in quotes: '{name}'"
         elif any(isinstance(p.resolve(name), MetricName) for p in self.scope.metrics):
@@ -279,7 +279,7 @@ class _TypeChecker:
         """Check that a literal is the name of something that starts runs of the scenario."""
         found, known = str(value.value), self.scope.starters
         if found not in known:
-            message = f"nothing that starts this scenario is called {found!r}"
+            message = f"this scenario has no trigger {found!r}"
             self.report(value, "condition-name", message, did_you_mean(found, known, "the names are"))
 
     def list_outcomes(self, family: ConditionType) -> str:

@@ -44,7 +44,7 @@ def leads_inside(path: Path, folder: Path) -> bool:
     """Return whether a path, with all links resolved, is inside a real folder."""
     try:
         return path.resolve().is_relative_to(folder)
-    except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
+    except (OSError, RuntimeError, ValueError):  # links that refer to each other, a NUL in the name
         return False
 
 

@@ -258,7 +258,7 @@ def _check_state(given: GivenResources, place: SpecPath, node: NodeResource, dra
         findings.error(at, "unknown-name", message, help_)
     elif not isinstance(found, PostgresqlConnection):
         message = f'the connection "{given.state.connection[:60]}" is of kind {found.kind}'
-        findings.error(at, "connection", message, "name a connection of kind postgresql")
+        findings.error(at, "connection", message, "use a connection of kind postgresql")
     if not place and given.state.db_schema is not None:
         message = "the states of all deployments cannot be in one schema"
         help_ = "leave it out, so that each has its own schema, or write it under the deployment"
@@ -315,9 +315,9 @@ def _check_named_files(node: NodeResource, draft: Draft, findings: Findings) -> 
             findings.error(draft.value_position(*place), "path", message, "a path starts from the folder of this file")
     declared = draft.declared_names("trusted_keys")
     if node.require > len(declared):
-        message = f"signatures of {node.require} trusted keys are required, but {len(declared) or 'none'} "
-        message += "is listed" if len(declared) < 2 else "are listed"
-        help_ = "list more keys under trusted_keys, or require fewer"
+        count = len(declared)
+        message = f"require is {node.require}, but trusted_keys lists {count or 'no'} key{'s' * (count != 1)}"
+        help_ = "add keys under trusted_keys, or require fewer"
         findings.error(draft.value_position("require"), "needs-key", message, help_)
 
 

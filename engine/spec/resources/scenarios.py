@@ -25,12 +25,12 @@ DatasetName = Annotated[str, Ref("datasets")]
 
 
 class MessageContent(Resource):
-    """The channel, the receivers and the text of a message."""
+    """The channel, the recipients and the text of a message."""
 
     channel: Annotated[str, Ref("channels")] = Field(description="Name of the channel to send through.")
-    to: Names = Field([], description="Addresses of the receivers; for channels of kind mail.")
-    cc: Names = Field([], description="Addresses of the receivers of a copy; for channels of kind mail.")
-    bcc: Names = Field([], description="Addresses of the receivers of a blind copy; for channels of kind mail.")
+    to: Names = Field([], description="Addresses of the recipients; for channels of kind mail.")
+    cc: Names = Field([], description="Addresses of the recipients of a copy; for channels of kind mail.")
+    bcc: Names = Field([], description="Addresses of the recipients of a blind copy; for channels of kind mail.")
     from_: str | None = Field(
         None,
         alias="from",

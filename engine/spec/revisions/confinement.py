@@ -93,7 +93,7 @@ class Confinement:
         """Return why a path must not be opened, and the remedy; empty if it may be."""
         try:
             real = _resolve_path(path)
-        except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
+        except (OSError, RuntimeError, ValueError):  # links that refer to each other, a NUL in the name
             return f"{str(path)[:300]!r} is not the path of a file"
         if real.is_relative_to(self.home) or (real.is_relative_to(self.release) and not writes):
             return ""
@@ -104,7 +104,7 @@ class Confinement:
         if not withheld and any(real.is_relative_to(folder) for folder in folders):
             return ""
         if real.is_relative_to(self.release):
-            return f"{path} lies in the release, which nothing is written to; write to a path relative to the spec"
+            return f"{path} is in the release, which is never changed; write to a path relative to the spec"
         leads = f"{path} leads to {real}, which" if real != path else f"{path}"
         return (
             f"{leads} is outside of what this deployment may reach on the node: write a path inside of the bundle, or "
@@ -122,10 +122,12 @@ class Confinement:
         if self.allow_code or (self.signers and not of_settings):
             return ""
         if of_settings:
-            return f"it comes with the settings of the deployment, and {self.node_file} does not say allow_code: true"
+            return (
+                f"it comes with the settings of the deployment, and {self.node_file} does not contain allow_code: true"
+            )
         return (
-            f"none of the trusted_keys of {self.node_file} has signed the bundle: sign it by engine bundle sign, or "
-            "let the owner of the node say allow_code: true there"
+            f"none of the trusted_keys of {self.node_file} has signed the bundle: sign it with engine bundle sign, or "
+            "let the owner of the node write allow_code: true there"
         )
 
     def read_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -151,7 +153,7 @@ def select_variables(given: "Confinement | GivenResources", environ: Mapping[str
 def _resolve_path(path: Path) -> Path:
     real = path.resolve()
     if any(part.is_symlink() for part in (real, *real.parents)):
-        raise RuntimeError("links that lead in a circle")
+        raise RuntimeError("links that refer to each other")
     return real
 
 

@@ -72,7 +72,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     connections.check_withheld_state,
     connections.check_stored_data,
     channels.check_channels,
-    channels.check_receivers,
+    channels.check_recipients,
     bundles.check_bundles,
     bundles.check_registry,
     reporters.check_changes,

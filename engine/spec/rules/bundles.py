@@ -43,14 +43,15 @@ def check_registry(draft: Draft, findings: Findings) -> None:
             draft.value_position("registry", "connection"),
             draft.key_position("connections", registry.connection or ""),
         )
-        findings.error(at, "connection", message, "name a connection of kind s3 or file", also=also)
+        findings.error(at, "connection", message, "use a connection of kind s3 or file", also=also)
     if registry.path is None and registry.connection is None:
         at = draft.key_position("registry")
         findings.error(at, "missing-key", "the registry has no path", "add path: FOLDER, or a connection of kind s3")
     elif registry.path is not None and not registry.path.strip():
-        findings.error(draft.value_position("registry", "path"), "path", "the path is empty")
+        at = draft.value_position("registry", "path")
+        findings.error(at, "path", "the path is empty", "write the path of a folder")
     elif ".." in (registry.path or "").split("/") and isinstance(connection, S3Connection):
-        findings.error(draft.value_position("registry", "path"), "path", "the path leads out of the bucket")
+        findings.error(draft.value_position("registry", "path"), "path", "the path leads outside of the bucket")
 
 
 def _check_files(draft: Draft, findings: Findings, name: str, files: Sequence[str]) -> None:
@@ -59,7 +60,7 @@ def _check_files(draft: Draft, findings: Findings, name: str, files: Sequence[st
     for place, path in enumerate(files):
         at = draft.value_position("bundles", name, "include", "files", place)
         if not path.strip():
-            findings.error(at, "path", "the path is empty")
+            findings.error(at, "path", "the path is empty", "write the path of a file, or a pattern")
         elif not locate_path(folder, path).is_relative_to(locate_path(folder, ".")):
             message = f"{quote_value(path)} is outside of the folder of the spec"
             findings.error(at, "path", message, "a bundle can only contain files of this folder: copy it there")

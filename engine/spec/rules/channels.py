@@ -95,14 +95,14 @@ def _check_literal_url(draft: Draft, findings: Findings, channel: ServerChannel,
         findings.warning(at, "password", "this url contains a password", help_)
 
 
-def check_receivers(draft: Draft, findings: Findings) -> None:
-    """Check that each mail has receivers, that they are mail addresses, and that only mail has them."""
+def check_recipients(draft: Draft, findings: Findings) -> None:
+    """Check that each mail has recipients, that they are mail addresses, and that only mail has them."""
     for path, content in draft.iterate_messages():
         channel = draft.spec.channels.get(content.channel)
         _check_addresses(draft, findings, content, path)
         if isinstance(channel, MailChannel) and not (content.to or content.cc or content.bcc):
             sender = "reporter" if isinstance(content, Reporter) else "step"
-            message = f'{sender} "{content.name[:60]}" sends mail but has no receivers'
+            message = f'{sender} "{content.name[:60]}" sends mail but has no recipients'
             findings.error(draft.key_position(*path), "needs-key", message, "add to: [name@example.com]")
         if isinstance(channel, DatasetChannel) and content.attach:
             message = "a channel of kind dataset sends no attachments"
@@ -123,7 +123,7 @@ def _check_addresses(draft: Draft, findings: Findings, content: MessageContent, 
             if not _MAIL_ADDRESS.fullmatch(address):
                 _report_address(findings, at, address, "write one address per entry")
             elif address in seen:
-                findings.warning(at, "address", f'"{address[:60]}" is already a receiver', "remove it")
+                findings.warning(at, "address", f'"{address[:60]}" is already a recipient', "remove it")
             seen.add(address)
     if content.from_ is not None and not _MAIL_ADDRESS.fullmatch(content.from_):
         at = draft.value_position(*path, "from")

@@ -53,8 +53,8 @@ def check_state(draft: Draft, findings: Findings) -> None:
             continue
         _check_rows(draft, findings, deployment.state, ("deployments", name, "state"))
         if isinstance(draft.spec.infrastructures.get(deployment.infrastructure), NodeInfrastructure):
-            message = "only the node decides where the rows of a state are stored"
-            help_ = "remove it; the owner of the node can write state: into its file"
+            message = "the node decides where the rows of a state are stored"
+            help_ = "remove it; the owner of the node can write state: in the file of the node"
             findings.error(draft.key_position("deployments", name, "state"), "connection", message, help_)
     state = draft.spec.state
     if state.connection is None:
@@ -73,7 +73,7 @@ def check_withheld_state(draft: Draft, findings: Findings) -> None:
         for name, resource in getattr(draft.spec, section).items():
             if STATE_CONNECTION in list_used_connections(resource):
                 message = f'the connection "{STATE_CONNECTION}" contains the rows of the state; no resource can use it'
-                findings.error(draft.key_position(section, name), "reach", message, "name another connection")
+                findings.error(draft.key_position(section, name), "reach", message, "use another connection")
 
 
 def _check_rows(draft: Draft, findings: Findings, state: State | StateRows, path: SpecPath) -> None:
@@ -82,7 +82,7 @@ def _check_rows(draft: Draft, findings: Findings, state: State | StateRows, path
     if declared is not None and not isinstance(declared, PostgresqlConnection):
         message = f'the connection "{name[:60]}" is of kind {declared.kind}'
         also = draft.key_position("connections", name)
-        help_ = "name a connection of kind postgresql, or remove connection to store the rows in the folder"
+        help_ = "use a connection of kind postgresql, or remove connection to store the rows in the folder"
         findings.error(draft.value_position(*path, "connection"), "connection", message, help_, also=also)
     if schema is not None and (schema.startswith("pg_") or len(schema.encode()) > 63):
         message = f"{quote_value(schema)} cannot be the name of a schema"
@@ -101,7 +101,7 @@ def check_object_store(draft: Draft, findings: Findings, connection: S3Connectio
         key = "endpoint" if "endpoint" in address else "bucket"
         findings.error(draft.value_position(*path, key), "url", address)
     if ".." in connection.prefix.split("/"):
-        findings.error(draft.value_position(*path, "prefix"), "path", "the prefix leads out of the bucket")
+        findings.error(draft.value_position(*path, "prefix"), "path", "the prefix leads outside of the bucket")
     given = {key for key in ("access_key", "secret_key", "session_token") if getattr(connection, key) is not None}
     for lacking in {"access_key", "secret_key"} - given if given else ():
         message = f"without {lacking}, the credentials of the object store are incomplete"
@@ -131,7 +131,7 @@ def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, 
             message = f"the engine sets {key} itself, because its results depend on it"
             findings.error(at, "wrong-value", message, "remove it")
         elif key in ("spark.master", "spark.remote"):
-            findings.error(at, "wrong-value", f"url defines {key}", "write it as url, and remove it here")
+            findings.error(at, "wrong-value", f"{key} is defined by url already", "write it in url, and remove it here")
         elif any(word in key.lower() for word in ("secret", "password", "token")) and not find_references(text):
             help_ = "put it into a secret, and write ${secret.name}"
             written = draft.value_position("connections", name, "options", key)
@@ -157,7 +157,7 @@ def check_written_place(
     if isinstance(draft.spec.connections.get(connection), SparkConnection):
         at, also = draft.value_position(*path, "connection"), draft.key_position("connections", connection)
         message = f'the connection "{connection[:60]}" is Spark, which can only be read'
-        findings.error(at, "connection", message, "name a folder, an object store or a database", also=also)
+        findings.error(at, "connection", message, "use a folder, an object store or a database", also=also)
         return
     check_stored_place(draft, findings, connection, file, table, path)
 

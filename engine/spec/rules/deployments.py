@@ -22,8 +22,10 @@ def check_infrastructures(draft: Draft, findings: Findings) -> None:
         ):
             at = draft.value_position("infrastructures", name, "require")
             count = len(infrastructure.trusted_keys)
-            message = f"signatures of {infrastructure.require} trusted keys are required, but the spec has {count}"
-            findings.error(at, "needs-key", message, "list more keys under trusted_keys, or require fewer")
+            message = (
+                f"require is {infrastructure.require}, but trusted_keys lists {count or 'no'} key{'s' * (count != 1)}"
+            )
+            findings.error(at, "needs-key", message, "add keys under trusted_keys, or require fewer")
 
 
 def check_replacements(draft: Draft, findings: Findings) -> None:
@@ -41,8 +43,8 @@ def check_replacements(draft: Draft, findings: Findings) -> None:
                     "connections",
                     "channels",
                 ):
-                    message = f'"{own[:60]}" would replace itself'
-                    findings.error(at, "replacement", message, "remove it, or name another one")
+                    message = f'"{own[:60]}" cannot replace itself'
+                    findings.error(at, "replacement", message, "remove it, or use another one")
 
 
 def check_deployed_secrets(draft: Draft, findings: Findings) -> None:
@@ -88,7 +90,7 @@ def check_shipped_bundles(draft: Draft, findings: Findings) -> None:
                     f'scenario "{scenario[:60]}" deploys its own new bundles here, which engine status then reports as '
                     "OUT_OF_SYNC"
                 )
-                findings.warning(at, "shipped-bundle", message, "remove bundle:, or name the bundle in the step too")
+                findings.warning(at, "shipped-bundle", message, "remove bundle:, or set bundle: in the step too")
 
 
 def _list_updating(draft: Draft, scenario: str, deployment: str) -> Iterator[str]:

@@ -58,7 +58,7 @@ def explain_illegal_name(name: str) -> str | None:
     if not name.strip():
         return "it is empty"
     if name != name.strip():
-        return "it starts or ends with a blank"
+        return "it starts or ends with a space"
     if len(name) > _MAX_NAME_LENGTH:
         return f"it is longer than {_MAX_NAME_LENGTH} characters"
     bad = _ILLEGAL_CHARACTERS.search(name)
@@ -110,7 +110,7 @@ def check_custom_metrics(draft: Draft, findings: Findings) -> None:
             for name in draft.declared_names(section, owner, "metrics"):
                 if name.partition(".")[0] in taken:
                     at = draft.key_position(section, owner, "metrics", name)
-                    findings.error(at, "reserved-name", f'"{name}" is a built-in metric', "rename yours")
+                    findings.error(at, "reserved-name", f'"{name}" is a built-in metric', "rename your metric")
 
 
 def check_names_in_scenarios(draft: Draft, findings: Findings) -> None:

@@ -27,7 +27,12 @@ def check_placeholders(draft: Draft, findings: Findings) -> None:
 
 
 def _report(node: ScalarNode, findings: Findings) -> None:
-    findings.error(node.position, "placeholder", "TODO is a placeholder for a value that is still missing", "write it")
+    findings.error(
+        node.position,
+        "placeholder",
+        "TODO is a placeholder for a value that is still missing",
+        "replace TODO by the value",
+    )
 
 
 def _iterate_values(node: YamlNode, key: str) -> Iterator[tuple[str, ScalarNode]]:

@@ -5,7 +5,7 @@ A deployment on a node may only open paths in its release, in its home or in fol
 
 The requester of a run may not be the author of the spec. Values of a request fill SQL, names, labels, messages and
 arguments. A path with such a value must stay in the folder of the spec for it: the one at the beginning of its text, or
-the one to which it is relative. Addresses, receivers, tables of databases, secrets and the place of the state cannot
+the one to which it is relative. Addresses, recipients, tables of databases, secrets and the place of the state cannot
 contain values of a request.
 """
 
@@ -49,7 +49,7 @@ def check_reach(draft: Draft, findings: Findings) -> None:
         root = _find_root(draft, path)
         if root is not None:
             _check_path(draft, findings, node, root, held)
-        elif path[0] not in FILLED_SECTIONS or _is_receiver(path) or path[-1] == "table":
+        elif path[0] not in FILLED_SECTIONS or _is_recipient(path) or path[-1] == "table":
             message = f'a request may not change {".".join(map(str, path))} by the variable "{held[0].parts[0]}"'
             findings.error(node.position, "reach", message, "request a run without this variable")
 
@@ -158,7 +158,7 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
         inside = not in_circle and any(real.is_relative_to(folder) for folder in folders)
     except KeyError:
         return  # the variable has no value, which is reported
-    except (OSError, ValueError, RuntimeError):  # a name that no file can have; links that lead in a circle
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have; links that refer to each other
         filled, inside = node.text, False
     found = f'with the variable "{held[0].parts[0]}", the path {quote_value(filled)}'
     if any(has_magic(format_value(names.get(one.parts[0]))) for one in held):
@@ -171,6 +171,6 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
         )
 
 
-def _is_receiver(path: SpecPath) -> bool:
+def _is_recipient(path: SpecPath) -> bool:
     """Return whether a place has an address, as `to` of a reporter or a step or in its list."""
     return path[0] == "scenarios" and len(path) > 4 and not RECEIVERS.isdisjoint(path[4:])

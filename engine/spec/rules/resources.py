@@ -63,9 +63,9 @@ def check_datasets(draft: Draft, findings: Findings) -> None:
             if dataset.marker is not None and ("/" in dataset.marker or not dataset.marker.strip(". ")):
                 where = draft.value_position("datasets", name, "marker")
                 message = f"{quote_value(dataset.marker)} is not the name of a file in the folder of the data"
-                findings.error(where, "marker", message, "write the name alone, such as _SUCCESS")
+                findings.error(where, "marker", message, "write only the name, such as _SUCCESS")
             if not dataset.path.strip():
-                findings.error(at, "path", "the path is empty")
+                findings.error(at, "path", "the path is empty", "write the path of a file or a folder")
             elif dataset.format is None and dataset.path.lower().endswith(SPREADSHEETS):
                 message = f'"{dataset.path[-60:]}" is a spreadsheet, which cannot be read'
                 findings.error(at, "format", message, SAVE_AS_CSV)
@@ -112,7 +112,7 @@ def _check_contract_bounds(draft: Draft, findings: Findings, column: Column, pat
             continue
         fits = column.type in (("integer", "number") if isinstance(bound, float) else ("date", "datetime"))
         if not fits:
-            message = f"{key} {quote_value(bound)} does not fit a {column.type} column"
+            message = f"{key} {quote_value(bound)} cannot be a bound of a column of type {column.type}"
             findings.error(draft.value_position(*path, key), "bound", message, _BOUNDS_HELP.get(column.type))
     if low is not None and high is not None:
         if isinstance(low, float) != isinstance(high, float):
@@ -236,14 +236,14 @@ def _check_challenger(draft: Draft, findings: Findings, store: str) -> None:
         return
     if declared.challenger == declared.model:
         message = f'"{declared.model[:60]}" is the model of the store, so it cannot be its own challenger'
-        findings.error(at, "challenger", message, "name another model")
+        findings.error(at, "challenger", message, "use another model")
         return
     model, challenger = draft.model_of_store(store), draft.challenger_of_store(store)
     if model is None or challenger is None:
         return
     for key, difference in list_model_differences(declared.challenger, declared.model, draft, COMPARED):
         also = draft.value_position("models", declared.challenger, key)
-        help_ = f"name a challenger with the same {_KEY_NAMES.get(key, key)}"
+        help_ = f"use a challenger with the same {_KEY_NAMES.get(key, key)}"
         findings.error(at, "challenger", f"{difference}: they cannot be compared", help_, also=also)
 
 

@@ -27,7 +27,9 @@ def check_segments(draft: Draft, findings: Findings) -> None:
                 path = ("evaluation_stores", name, "segments")
                 at = draft.value_position(*path, i)
                 also = draft.value_position(*path, seen[called])
-                findings.error(at, "duplicate-name", f'segment "{called}" is declared twice', "remove one", also=also)
+                findings.error(
+                    at, "duplicate-name", f'segment "{called}" is declared twice', "remove one of them", also=also
+                )
             seen.setdefault(called, i)
             columns = SegmentNames([other for other in store.segments if isinstance(other, str)], [])
             if isinstance(one, SegmentCondition) and columns.can_be(called):

@@ -51,4 +51,4 @@ def check_statement_connections(draft: Draft, findings: Findings) -> None:
                 at = draft.value_position("scenarios", scenario, key, i, "connection")
                 message = f'the connection "{name[:60]}" {_HOLDS[declared.kind]}, but SQL needs a database'
                 also = draft.key_position("connections", name)
-                findings.error(at, "connection", message, "name a connection of kind postgresql or duckdb", also=also)
+                findings.error(at, "connection", message, "use a connection of kind postgresql or duckdb", also=also)

@@ -76,7 +76,7 @@ def _check_promotion(draft: Draft, findings: Findings, step: PromoteStep, path: 
     at = draft.value_position(*path, "candidate")
     if step.candidate == step.model:
         message = f'"{step.model[:60]}" cannot replace itself'
-        findings.error(at, "promotion", message, "name another model, trained on newer data")
+        findings.error(at, "promotion", message, "use another model, trained on newer data")
         return
     declared = {
         key: draft.spec.models.get(name) for key, name in (("model", step.model), ("candidate", step.candidate))
@@ -138,10 +138,17 @@ def warn_about_steps_without_checks(draft: Draft, findings: Findings) -> None:
 
 
 def _has_checks(target: str, draft: Draft) -> bool:
-    """Return whether a store has checks, or a dataset or one of its inputs has checks or a contract."""
+    """Return whether a store has checks, or a dataset or one of its inputs has checks or a contract.
+
+    A check with an error in its declaration counts.
+    """
     spec = draft.spec
-    if target not in spec.datasets:
-        return target not in spec.evaluation_stores or bool(select_active_checks(spec.evaluation_stores[target].checks))
+    section = "datasets" if target in spec.datasets else "evaluation_stores"
+    resource = getattr(spec, section).get(target)
+    if resource is None or draft.declared_names(section, target, "checks") != list(resource.checks):
+        return True
+    if section == "evaluation_stores":
+        return bool(select_active_checks(resource.checks))
     made_of = [spec.datasets[name] for name in list_read_datasets(target, spec)]
     return any(one.columns or select_active_checks(one.checks) for one in made_of)
 
@@ -211,7 +218,7 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, wri
     ending = ENDINGS.get(Path(written).suffix.lower())
     if step.format is None and ending is None and written.strip():
         endings = join_alternatives(dict.fromkeys(ENDINGS))
-        how = " is for compressed files" if detect_format(written) else " is no format that can be written"
+        how = " is for compressed files" if detect_format(written) else " is not a format that can be written"
         at = draft.value_position(*path, "path")
         message = f'the file extension of "{written[-60:]}"{how}'
         findings.error(at, "format", message, f"use one of {endings}, or add format:")
@@ -221,7 +228,9 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, wri
     separator = step.csv.separator
     if not separator.isascii() or separator in '"\r\n':
         at = draft.value_position(*path, "csv", "separator")
-        findings.error(at, "csv", f"{separator!r} cannot separate fields", 'write one ASCII character, such as ";"')
+        findings.error(
+            at, "csv", f"{separator!r} cannot be the separator of fields", 'write one ASCII character, such as ";"'
+        )
 
 
 def _check_loop(draft: Draft, findings: Findings, file: Path, step: ExportStep, path: SpecPath) -> None:
@@ -271,14 +280,20 @@ def check_cleared_datasets(draft: Draft, findings: Findings) -> None:
                 message = f'"{step.target[:60]}" is a dataset of kind {dataset.kind}, which has no files to remove'
                 if find_table(dataset, draft.spec.connections):
                     message = f'"{step.target[:60]}" reads a table of a database, and has no files to remove'
-                findings.error(at, "path", message, "name a dataset of files", also=also)
+                findings.error(at, "path", message, "use a dataset that reads files", also=also)
             elif files.pick == "newest":
                 message = f'"{step.target[:60]}" picks the newest of its files, so it is not clear which to remove'
-                help_ = "name a dataset with the same path and without pick, to remove them all"
+                help_ = "to remove all of them, use a dataset with the same path and without pick"
                 findings.error(at, "path", message, help_, also=also)
             elif (place := draft.locate_dataset(step.target)) is not None:
                 folder = locate_path(draft.files.home, "")
                 if not place.is_relative_to(folder) or place == folder:
                     what = "is the folder of the spec itself" if place == folder else "is not in the folder of the spec"
                     message = f'the path of "{step.target[:60]}" {what}, so its files are not removed'
-                    findings.error(at, "path", message, "remove them by other means, or move them", also=also)
+                    findings.error(
+                        at,
+                        "path",
+                        message,
+                        "remove them in another way, or move them into the folder of the spec",
+                        also=also,
+                    )

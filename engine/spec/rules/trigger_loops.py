@@ -52,7 +52,7 @@ def check_trigger_loops(draft: Draft, findings: Findings) -> None:
             continue  # a scenario that runs itself is reported as that
         who = "this scenario starts itself" if len(found) == 1 else "these scenarios start each other"
         message = f"{who} again and again: {'; '.join(lead.text for lead in found)}"
-        help_ = "write to another place, remove one of the triggers, or let it watch something else"
+        help_ = "write to another place, remove one of the triggers, or let it watch other data"
         findings.error(draft.value_position(*places[-1]), "trigger-loop", message, help_)
 
 

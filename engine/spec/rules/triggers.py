@@ -90,7 +90,7 @@ def check_trigger_times(draft: Draft, findings: Findings) -> None:
         every = trigger.every
         if isinstance(every, timedelta) and every < SHORTEST_INTERVAL:
             at = draft.value_position(*path, "every")
-            message = f"a run every {format_seconds(every.total_seconds())}: its start alone takes about a second"
+            message = f"a run every {format_seconds(every.total_seconds())}: only its start takes about a second"
             findings.warning(at, "interval", message, "times that are due during a run are combined into one run")
         _check_since(draft, findings, trigger, path)
         if zone and trigger.active and trigger.since is not None and trigger.since.year in YEARS:
@@ -128,7 +128,7 @@ def _check_since(draft: Draft, findings: Findings, trigger: IntervalTrigger, pat
         message = f"since must be a fixed date, but ${{{moving[0]}}} changes every day"
         findings.error(at, "since", message, "write a date")
     elif trigger.since is not None and trigger.since.year not in YEARS:
-        message = f"since is in the year {trigger.since.year}"
+        message = f"since must be in one of the years {YEARS[0]} to {YEARS[-1]}, found {trigger.since.year}"
         findings.error(at, "since", message, "write a date such as 2026-01-06")
 
 

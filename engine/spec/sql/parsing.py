@@ -235,7 +235,7 @@ def check_quoted_references(text: str, start: int, inside: list[VariableReferenc
             help_ = (
                 f"write {reference.text} without quotes"
                 if alone
-                else f"write '…' || {reference.text} || '…'; a file name belongs into the path of a dataset"
+                else f"write '…' || {reference.text} || '…'; a file name belongs in the path of a dataset"
             )
         else:
             message = f"{reference.text} is inside a name; a variable is a value and cannot be part of a name"
@@ -329,8 +329,10 @@ def translate_parse_error(sql: str, error: Mapping[str, Any]) -> Problem:
     """Return sqlglot's syntax error as a problem; a placeholder is shown as the reference that the user wrote."""
     token = str(error["highlight"])
     start = min(len(str(error["start_context"])), max(0, len(sql) - 1))
-    shown = next((r.text for r in find_references(sql) if r.offset == start), token)
-    size = max(1, len(shown))
+    references = (r for r in find_references(sql) if r.offset <= start < r.offset + r.length)
+    if (reference := next(references, None)) is not None:
+        start, token = reference.offset, reference.text
+    shown, size = token, max(1, len(token))
     if "missing" in error["description"]:
         return Problem(start, size, "sql-syntax", f"something is missing after {shown}")
     if match := re.match(r"Expecting (\S+)", error["description"]):

@@ -121,7 +121,7 @@ def _find_outer_references(sql: str) -> tuple[tuple[VariableReference, ...], lis
         elif sql[literal[0]] in "'\"":
             found += check_quoted_references(sql[slice(*literal)], literal[0], [reference])
         elif sql[literal[0]] == "$":
-            message = f"{reference.text} is inside a text, where a variable is not filled in"
+            message = f"{reference.text} is inside a quoted text, where variables are not inserted"
             found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write the value itself"))
     return tuple(outer), found
 
@@ -166,9 +166,9 @@ def _check_trees(sql: str, trees: "list[exp.Expr]", references: tuple[VariableRe
 
     if len(trees) > 1:
         message = "this is more than one statement"
-        return Problem(0, len(sql), "sql-statement", message, "write each as an item of the list")
+        return Problem(0, len(sql), "sql-statement", message, "write each as its own entry of the list")
     if references and isinstance(trees[0], exp.Command):
-        message = f"{references[0].text} is in a statement that cannot be parsed, so that no value can be filled in"
+        message = f"{references[0].text} is in a statement that cannot be parsed, so its value cannot be inserted"
         return Problem(references[0].offset, references[0].length, "sql-variable", message, "write the value itself")
     found = {int(one.name[1:], 16): one for one in _list_placeholders(trees[0])}
     for index, reference in enumerate(references):

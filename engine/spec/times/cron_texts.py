@@ -58,21 +58,25 @@ def find_cron_problem(text: str) -> Problem | None:
     fields = [*re.finditer(r"\S+", text)]
     if len(fields) != len(CRON_FIELDS):
         help_ = _suggest_five_fields([found[0] for found in fields])
-        message = f"a cron has five fields, and this has {len(fields)}"
+        message = f"a cron expression has five fields, but this has {len(fields)}"
         return Problem(0, len(text), "cron", message, help_)
     for field, found in zip(CRON_FIELDS, fields, strict=True):
         for item in re.finditer(r"[^,]+|(?<![^,])(?=,|$)", found[0]):
             if not _is_legal_item(field, item[0]):
-                message = f'"{item[0][:60]}" is not {_with_article(field.name)} of a cron'
+                message = f'"{item[0][:60]}" is not a valid {field.name} of a cron expression'
                 if not item[0]:
-                    message = f"the list of the {field.name} has an entry without anything"
+                    message = f"the list of the {field.name} has an empty entry"
                 return Problem(
                     found.start() + item.start(), len(item[0]), "cron", message, _suggest_item(field, item[0])
                 )
     if not _has_times(text):
         day = fields[2]
-        message = f"no day {day[0]} is ever one of this month and weekday, so this never starts anything"
-        return Problem(day.start(), len(day[0]), "cron", message, "name a day that the months have, or L for the last")
+        message = (
+            f"no date matches day {day[0]} together with this month and day of the week, so this never starts a run"
+        )
+        return Problem(
+            day.start(), len(day[0]), "cron", message, "write a day that these months have, or L for the last day"
+        )
     return None
 
 
@@ -83,16 +87,16 @@ def find_cron_surprises(text: str) -> Iterator[Problem]:
         for item in re.finditer(r"[^,]+", found[0]):
             if surprise := _describe_uneven_steps(field, item[0]):
                 unit = "m" if field.name == "minute" else "h"
-                help_ = f"for equal distances write kind: interval, every: {item[0].removeprefix('*/')}{unit}"
+                help_ = f"for equal intervals write kind: interval, every: {item[0].removeprefix('*/')}{unit}"
                 yield Problem(found.start() + item.start(), len(item[0]), "cron-steps", surprise, help_)
     day, weekday = fields[2], fields[4]
     if "*" in (day[0], weekday[0]):
         return
     both = day[0].startswith("*") or weekday[0].startswith("*")
     message = (
-        "this starts only on days for which both of them hold, the day of the month and the day of the week"
+        "this starts only on days that match both the day of the month and the day of the week"
         if both
-        else "this starts on each such day of the month and also on each such day of the week, not only where both hold"
+        else "this starts on days that match the day of the month or the day of the week, not only on those of both"
     )
     help_ = "write * for one of the two; the first Monday of a month is MON#1, its last Friday 5L"
     yield Problem(day.start(), len(day[0]), "cron-days", message, help_)
@@ -127,11 +131,11 @@ def _suggest_item(field: CronField, item: str) -> str:
     """Return the help for an invalid item: the probable value, or the allowed ones."""
     parts = item.upper().split("-")
     if not item:
-        return "remove a comma"
+        return "remove one comma"
     if item == "?":
         return "write * in place of ?"
     if item.upper().startswith("H") and field.name != "month":
-        return f"write a number of your own: there is no H that chooses {_with_article(field.name)}"
+        return f"write a number: H, which lets other tools choose the {field.name}, is not supported"
     if field.name == "hour" and item == "24":
         return "write 0 for midnight"
     if len(parts) == 2 and all(part.isalnum() and part[0] != "L" and _is_legal_item(field, part) for part in parts):
@@ -140,7 +144,7 @@ def _suggest_item(field: CronField, item: str) -> str:
         return f"a range goes upwards: write {parts[0]}-{last},{first}-{parts[1]}"
     if any(len(part) > 3 and part.isalpha() and part[:3] in field.words for part in parts):
         return f"write {'-'.join(part[:3] for part in parts)}"
-    allowed = f"it is {field.allowed}"
+    allowed = f"{_with_article(field.name)} is {field.allowed}"
     return f"{allowed}; lists such as 1,3, ranges such as 1-5 and steps such as */2 are possible"
 
 
@@ -168,7 +172,7 @@ def _describe_uneven_steps(field: CronField, item: str) -> str | None:
     times = [str(time) for time in range(0, size, step)]
     whole = "hour" if field.name == "minute" else "day"
     if len(times) == 1:
-        return f"{item} is {field.name} 0 of each {whole} alone: steps begin anew with each {whole}"
+        return f"{item} means only {field.name} 0 of each {whole}, because the steps restart with each {whole}"
     last = size - int(times[-1])
-    rest = f"from {field.name} {times[-1]} to the next start it is {last}, not {step}"
-    return f"{item} begins anew with each {whole}: {rest}"
+    rest = f"there are {last} {field.name}s from {field.name} {times[-1]} to the next start, not {step}"
+    return f"{item} restarts with each {whole}: {rest}"

@@ -41,9 +41,9 @@ class SmtpServer:
         if parts.scheme not in ("smtp", "smtps"):
             raise DeliveryError(f"the mail URL does not start with smtp:// or smtps://. {URL_HELP}")
         if not host or parts.path.strip("/") or parts.fragment:
-            raise DeliveryError(f"the mail URL must hold a host, and no path. {URL_HELP}")
+            raise DeliveryError(f"the mail URL must contain a host and no path. {URL_HELP}")
         if query.keys() - {"tls", "ca"} or any(len(values) > 1 for values in query.values()):
-            raise DeliveryError(f"after ? the mail URL may hold tls and ca, once each. {URL_HELP}")
+            raise DeliveryError(f"after ? the mail URL can contain tls and ca, once each. {URL_HELP}")
         tls = cls._choose_tls(parts, host, query.get("tls", [None])[0], verified="ca" in query)
         return cls(
             host=host,
@@ -58,12 +58,12 @@ class SmtpServer:
     def _choose_tls(parts: SplitResult, host: str, asked: str | None, *, verified: bool) -> str:
         if parts.scheme == "smtps":
             if asked is not None:
-                raise DeliveryError("smtps:// is TLS from the start: leave tls= out, or write smtp://.")
+                raise DeliveryError("smtps:// always uses TLS: remove tls=, or write smtp://.")
             return "implicit"
         if asked is None:
             return "none" if _is_loopback(host) and not verified else "starttls"
         if asked not in ("starttls", "none"):
-            raise DeliveryError("tls= of the mail URL is starttls or none.")
+            raise DeliveryError("tls= of the mail URL must be starttls or none.")
         return asked
 
 

@@ -11,7 +11,7 @@ OWN_HEADERS = ("content-type", "content-length", "host", "idempotency-key", "use
 def find_webhook_problem(url: str) -> str | None:
     """Return why messages cannot be posted to a URL, without quoting it; None if they can."""
     if not re.fullmatch(r"[\x21-\x7e]+", url):
-        return "this is not a URL: it has a blank or a character that must be percent-encoded"
+        return "this is not a URL: it contains a space or another character that must be percent-encoded"
     try:
         parts = urlsplit(url)
         port_is_legal = parts.port is None or parts.port > 0
@@ -29,7 +29,7 @@ def find_header_problem(name: str, value: str) -> str | None:
     if not HEADER_NAME.fullmatch(name):
         return f'"{name[:60]}" is not the name of an HTTP header'
     if name.lower() in OWN_HEADERS:
-        return f"the header {name} is set by engine itself"
+        return f"the engine sets the header {name} itself"
     if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", value):
         return f"the value of the header {name} is empty, or has a character that a header cannot have"
     return None

@@ -146,8 +146,8 @@ _SEVERITY_HINT = "the bounds decide: a value outside soft_min..soft_max is a WAR
 _TRIGGER_HINT = 'write triggers: in a scenario, such as triggers: [{name: nightly, cron: "30 2 * * *"}]'
 _SENSOR_HINT = "write triggers: in a scenario, such as [{name: new data, kind: dataset_changed, dataset: …}]"
 _OVERLAP_HINT = (
-    "runs of a scenario never overlap: what its triggers start meanwhile waits; for a start by hand write on_busy: "
-    "wait or refuse"
+    "runs of a scenario never overlap: a run that a trigger starts meanwhile waits; for runs that a user starts, "
+    "write on_busy: wait or refuse"
 )
 UNSUPPORTED_KEYS: dict[str, str] = {
     "severity": _SEVERITY_HINT,
@@ -169,7 +169,7 @@ UNSUPPORTED_KEYS: dict[str, str] = {
     "catch_up": "write it in the trigger",
     "retention": "write it at the top level of the spec; its limits of runs count for each scenario",
     "needs": "steps run in the order of the list, so move this step behind those that it needs",
-    "depends_on": "steps run in the order of the list, and datasets are built when they are needed: remove it",
+    "depends_on": "steps run in the order of the list, and datasets are built when they are needed, so remove this key",
     "extends": "write all keys of the resource out; include adds the entries of other files",
     "tests": _CHECKS,
     "expectations": _CHECKS,

@@ -118,6 +118,8 @@ class SpecValidator:
             help_ = "give each entry a name: write name: {…} instead of - {…}"
         elif isinstance(node, MapNode) and type_.items:
             help_ = "write a list: start each entry with -"
+        elif isinstance(node, ListNode) and len(node.items) == 1 and isinstance(node.items[0], ScalarNode):
+            help_ = "write only the value, without a list"
         return self._report_wrong_value(type_, node, path, None, help_)
 
     def _report_wrong_value(

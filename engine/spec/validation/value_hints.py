@@ -34,6 +34,8 @@ def hint_for_text(type_: ValueType, text: str, name: str | int) -> str | None:
         return f"write {duration}"
     if type_.literals:
         words = [str(word) for word in type_.literals]
+        if text in words:
+            return "write it without quotes"
         foreign = _FOREIGN_WORDS.get(text.lower())
         near = foreign if foreign in words else find_similar(text, words)
         return f'did you mean "{near}"?' if near else None

@@ -1,7 +1,7 @@
 """Mistakes of an author that libyaml notices late, or as something else: what was probably done, and where.
 
-Merge conflicts, blanks that only look like blanks, indentation that fits no line above, a dash without its space, and
-quotes and brackets that are closed too late.
+Merge conflicts, characters that only look like spaces, indentation that no line above has, a dash without its space,
+and quotes and brackets that are closed too late.
 """
 
 import re
@@ -36,7 +36,7 @@ def find_likely_mistake(text: str, words: str, at: int, opened: int | None) -> M
     if marks := re.search(r"^<{7}(?= |$)", text, re.MULTILINE):
         return Mistake(
             *marks.span(),
-            "a merge conflict was left here",
+            "this is left over from a merge conflict",
             "choose one of the two sides, and remove the lines that begin with <<<<<<<, ======= and >>>>>>>",
         )
     line = text.rfind("\n", 0, at) + 1
@@ -45,14 +45,17 @@ def find_likely_mistake(text: str, words: str, at: int, opened: int | None) -> M
         text, text.rfind("\n", 0, max(0, line - 1)) + 1, at
     ):
         code = f"U+{ord(blank[1]):04X}"
-        message = f"this line is indented by a character that only looks like a blank ({code})"
-        return Mistake(*blank.span(1), message, "indent with plain spaces")
+        message = f"this line is indented with a character that only looks like a space ({code})"
+        return Mistake(*blank.span(1), message, "indent with normal spaces")
     if not text[line:at].strip(" "):
         if dash := re.compile(r"-(?=[^\s-])").match(text, at):
-            return Mistake(*dash.span(), "a space is missing after this -", "write the - of a list item with a space")
+            return Mistake(*dash.span(), "a space is missing after this -", "write a space after the - of a list entry")
         if re.search("did not find expected (key|'-')", words) and (lines := _describe_near_lines(text, line, at)):
-            message = f"an indentation of {at - line} fits no line above"
+            message = f"this line is indented by {at - line}, but no line above is"
             return Mistake(at, at + 1, message, f"indent this line by {lines}")
+        if "did not find expected key" in words and text.startswith("- ", at):
+            message = "this entry of a list is among the keys of a mapping"
+            return Mistake(at, at + 1, message, "remove the -, or write the list as the value of a key")
     if "mapping values are not allowed" in words and ":" not in text[line:at]:
         return _find_surplus_indentation(text, line, at)
     if "did not find expected ',' or" in words:
@@ -65,25 +68,25 @@ def _find_surplus_indentation(text: str, line: int, at: int) -> Mistake | None:
     above = text[:line].rstrip()
     start = above.rfind("\n") + 1
     found = re.fullmatch(r"((?: *- )? *)[^\s:#][^:#]*: +[^\s#|>&].*", above[start:])
-    indentation = _count_blanks_before(text, line)
+    indentation = _count_spaces_before(text, line)
     if not found or indentation <= len(found[1]):
         return None
-    message = "this line is indented more than the one above it, which has its value already"
-    help_ = f"indent it by {len(found[1])} as line {above.count(chr(10)) + 1}"
+    message = "this line is indented more than the line above, which already has a value"
+    help_ = f"indent it by {len(found[1])}, like line {above.count(chr(10)) + 1}"
     return Mistake(line + indentation, at, message, help_)
 
 
 def _describe_near_lines(text: str, line: int, at: int) -> str | None:
-    """Return the indentations nearest to one that fits no line above: `4 as line 7, or by 2 as line 3`."""
+    """Return the indentations of lines above nearest to one that is wrong: `4, like line 7, or by 2, like line 3`."""
     indentation = at - line
     deeper = less = ""
     for number, spaces, dash in _walk_up(text, line):
         if indentation in (spaces, dash):
             return None
         if spaces < indentation:
-            less = f"{spaces} as line {number}"
+            less = f"{spaces}, like line {number}"
             break
-        deeper = f"{spaces} as line {number}"
+        deeper = f"{spaces}, like line {number}"
     return ", or by ".join(filter(None, (deeper, less))) or None
 
 
@@ -104,25 +107,27 @@ def _find_closed_late(text: str, at: int, opened: int | None) -> Mistake | None:
     """Return the quote before a place if it was closed in another line, or else the bracket around it if it was not."""
     if (quote := _find_quoted_before(text, at)) and "\n" in text[quote[0] : quote[1]]:
         number = text.count("\n", 0, quote[1]) + 1
-        help_ = "close it where its text ends"
-        return Mistake(quote[0], quote[0] + 1, f"this quote is closed only in line {number}", help_)
+        help_ = "add the closing quote where the text ends"
+        return Mistake(quote[0], quote[0] + 1, f"this quote is not closed before line {number}", help_)
     if (
         opened is not None
         and "\n" in text[opened:at]
-        and _count_blanks_before(text, at) <= _count_blanks_before(text, opened)
+        and _count_spaces_before(text, at) <= _count_spaces_before(text, opened)
     ):
-        return Mistake(opened, opened + 1, "this bracket is never closed", "close it where its entries end")
+        return Mistake(
+            opened, opened + 1, "this bracket is never closed", "add the closing bracket after the last entry"
+        )
     return None
 
 
-def _count_blanks_before(text: str, at: int) -> int:
-    """Return the number of blanks at the start of the line of a place."""
+def _count_spaces_before(text: str, at: int) -> int:
+    """Return the number of spaces at the start of the line of a place."""
     line = text[text.rfind("\n", 0, at) + 1 :]
     return len(line) - len(line.lstrip(" "))
 
 
 def _find_quoted_before(text: str, at: int) -> tuple[int, int] | None:
-    """Return the span of the quoted text that ends before a place with nothing but blanks between; None without one."""
+    """Return the span of the quoted text that ends before a place with nothing but spaces between; None without one."""
     last = None
     with suppress(yaml.YAMLError):
         for token in yaml.scan(text[:at], Loader=yaml.CSafeLoader):

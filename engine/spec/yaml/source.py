@@ -64,7 +64,7 @@ def _list_spec_files(folder: Path) -> str | None:
     except (OSError, ValueError):
         return None
     shown = ", ".join(names[:10]) + (" and others" if len(names) > 10 else "")
-    return f"in {folder.absolute()} there {'is' if len(names) == 1 else 'are'} {shown}" if names else None
+    return f"{folder.absolute()} contains {shown}" if names else None
 
 
 def decode_source(file: str, raw: bytes, findings: Findings) -> Source | None:

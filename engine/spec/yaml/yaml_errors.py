@@ -23,7 +23,11 @@ _EXPLANATIONS = [
         "a comma or a closing bracket is missing before this place",
         'put a comma between two entries, and quotes around a text that contains [ ] { } , or ": "',
     ),
-    ("did not find expected '-'", "a list item that starts with - was expected here", "check the indentation"),
+    (
+        "did not find expected '-'",
+        "an entry of the list, which starts with -, was expected here",
+        "check the indentation",
+    ),
     (
         "did not find expected key",
         "a key was expected here",
@@ -38,14 +42,18 @@ _EXPLANATIONS = [
     (
         "found unexpected end of stream",
         "this quote is never closed",
-        "close it where its text ends; put a text that contains quotes into quotes of the other kind",
+        "add the closing quote where the text ends; put a text that contains quotes into quotes of the other kind",
     ),
     (
         "unknown escape character",
         "unknown escape after \\ in a text with double quotes",
         "write \\\\ for a backslash, or use single quotes",
     ),
-    ("block sequence entries are not allowed", "a list item cannot start here", "put the - on a line of its own"),
+    (
+        "block sequence entries are not allowed",
+        "an entry of a list cannot start here",
+        "put the - on a line of its own",
+    ),
     ("block mapping entries are not allowed", "a key cannot start here", "put it on a line of its own"),
     ("found a tab character", "YAML does not allow a tab here", "indent with spaces"),
     ("document start", "the document ended before this", "check the indentation of this line"),
@@ -75,7 +83,7 @@ _EXPLANATIONS = [
         "put a text that contains a colon in quotes",
     ),
     ("mapping keys are not allowed", "a key cannot start here", "put a text that starts with ? in quotes"),
-    ("document indicator", "a line of a quoted text must not start with --- or ...", "indent that line"),
+    ("document indicator", "a line inside a quoted text cannot start with --- or ...", "indent that line"),
     ("comment or line break", "only a comment or the end of the line may follow here", None),
     ("indentation indicator", "the number after | or > must be 1 to 9", "remove the number"),
 ]

@@ -194,7 +194,10 @@ class _TreeBuilder:
             self._documents += 1
             if self._documents > 1:
                 self._findings.error(
-                    at, "yaml-document", "a second YAML document starts here", "a file holds one document: use include"
+                    at,
+                    "yaml-document",
+                    "a second YAML document starts here",
+                    "a file can contain only one document; to split a spec into files, use include",
                 )
                 return False
         elif isinstance(event, yaml.AliasEvent):

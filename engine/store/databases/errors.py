@@ -61,9 +61,9 @@ ERRNO_CAUSES = {
     errno.EISDIR: ("a folder is where a file of the state belongs", "move it away, then run again"),
     errno.ENOENT: (
         "a file or folder of the state is gone",
-        "run again, which makes it anew; if something removes this folder at times, set another `state: {path: …}`",
+        "run again, which creates it again; if something removes this folder at times, set another `state: {path: …}`",
     ),
-    errno.ELOOP: ("this path is a link that leads in a circle", "set another `state: {path: …}`"),
+    errno.ELOOP: ("this path is a link that refers to itself", "set another `state: {path: …}`"),
     errno.ENAMETOOLONG: ("this path is too long", "set another `state: {path: …}`"),
     errno.EIO: SQLITE_CAUSES[sqlite3.SQLITE_IOERR],
     errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n`), then run again"),
@@ -110,7 +110,7 @@ def check_database_file(folder: Path) -> None:
             mode = path.stat().st_mode
         except FileNotFoundError:
             if path.is_symlink() and not path.resolve().parent.is_dir():
-                remedy = "bring back the file that it leads to, or remove the link"
+                remedy = "restore the file that it refers to, or remove the link"
                 raise build_store_error(folder, "state.db is a link to a file that does not exist", remedy) from None
             return
     if not stat.S_ISREG(mode):

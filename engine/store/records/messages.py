@@ -12,7 +12,7 @@ from engine.formatting.moments import format_second
 class MessageState(StrEnum):
     """The state of a message in the outbox.
 
-    PENDING: every run tries to send it. SENT: it was sent. REFUSED: its receivers have refused it for good; it keeps
+    PENDING: every run tries to send it. SENT: it was sent. REFUSED: its recipients have refused it for good; it keeps
     its content, so that a person can send it again or drop it. DROPPED: it will not be sent; `last_error` says why.
     """
 
@@ -33,7 +33,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A message to be delivered at least once. Every attempt has the same `id`, so a receiver can recognize a repeat.
+    """A message to be delivered at least once. Every attempt has the same `id`, so a recipient can recognize a repeat.
 
     `channel` is a name of the spec, never a URL: the outbox contains no secrets. `tries` counts the attempts. Lists of
     messages leave out the attachments: a channel that was down for a week may have gigabytes of them.
@@ -41,14 +41,14 @@ class OutboxMessage:
     Attributes
     ----------
     to, cc, bcc
-        All receivers, whether they have the message or not.
+        All recipients, whether they have the message or not.
     sender
         The sender's address; None for that of the channel.
     reached
-        The receivers that have the message, so that only the others are tried again: mail addresses from `to`, `cc` and
-        `bcc`, or the digests of targets of other channels.
+        The recipients that have the message, so that only the others are tried again: mail addresses from `to`, `cc`
+        and `bcc`, or the digests of targets of other channels.
     refused
-        The receivers that have refused the message for good, each with its answer.
+        The recipients that have refused the message for good, each with its answer.
     refusals
         How often the message was refused for a reason that may be temporary, such as an address that is not found.
     scenario
@@ -108,7 +108,7 @@ class Receipt:
     to
         Where it was sent, without credentials.
     remark
-        Warnings of the receiver or of a library, although the message was accepted.
+        Warnings of the recipient or of a library, although the message was accepted.
     """
 
     at: datetime
@@ -176,7 +176,7 @@ class ReporterState:
     since
         The moment of the first run with this observation.
     told
-        The observation that its receivers were last informed of.
+        The observation that its recipients were last informed of.
     sent_at
         When its last message was made, not counting recoveries; None if there is none.
     as_of

@@ -106,5 +106,5 @@ def _set_aside(folder: Path) -> None:
 
 
 def _refuse_at_work(database: PostgresqlDatabase, running: list[str]) -> StoreError:
-    who = f"run {running[0]} is at work" if running else "engine serve is at work"
+    who = f"run {running[0]} is running" if running else "engine serve is running"
     return build_store_error(database.folder, f"state.db cannot be moved while {who}", "end it, then try again")

@@ -55,7 +55,7 @@ def draw_importance(importance: ImportanceView, redact: Redact) -> Drawing:
     limit = importance.average
     top = min(1.06, 1.12 * max([limit, *(row.drift for row in shown)]))
     right = min(1.06, 1.3 * max([limit, *(row.model or 0.0 for row in shown)]))
-    names = ("importance in the model", "importance for telling batch from reference")
+    names = ("importance in the model", "importance for distinguishing batch from reference")
     drawing, x, y = _draw_frame(*names, (0.0, right), (0.0, top), (470, 340), format_share)
     at = {"x": x.place(limit), "y": y.end, "width": x.end - x.place(limit), "height": y.place(limit) - y.end}
     drawing.add("rect", **at, fill="error", opacity=0.09)
@@ -63,7 +63,7 @@ def draw_importance(importance: ImportanceView, redact: Redact) -> Drawing:
     labelled = [row for row in shown if max(row.drift, row.model or 0.0) >= limit][:LABELLED_POINTS]
     for row in shown:
         a, b = x.place(row.model or 0.0), y.place(row.drift)
-        title = f"{redact(row.name)}: {format_share(row.model)} in the model, {format_share(row.drift)} telling apart"
+        title = f"{redact(row.name)}: {format_share(row.model)} in the model, {format_share(row.drift)} in the drift"
         fill = "batch" if row.is_drifted else "reference"
         drawing.add("circle", cx=a, cy=b, r=5, fill=fill, opacity=0.9, title=title)
         if row in labelled:

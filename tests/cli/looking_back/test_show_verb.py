@@ -122,7 +122,7 @@ def test_a_mistake_is_exit_2_with_help(arguments: tuple[str, ...], help_: str, s
     [
         ("page.pdf", "is written as .html (or .htm), a chart of it as .png, not .pdf"),
         ("page", "and this has no ending"),
-        (".", "is a folder; name a file in it"),
+        (".", "is a folder; give a file in it"),
     ],
 )
 def test_a_report_is_written_in_the_forms_that_there_are(name: str, help_: str, said: Engine, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_reporter_whose_condition_holds_shows_its_mail(reporting: Path) -> N
     assert "Subject: age has moved" in told
     assert "drift.age" in told
     [silent] = project.drill("drift", "category group=new:50%").messages
-    assert silent.startswith('Reporter "age alarm" would send nothing: its run_condition does not hold')
+    assert silent.startswith('Reporter "age alarm" would send nothing: its run_condition is false')
 
 
 def test_a_muted_check_does_not_fire_and_nothing_is_sent(reporting: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_python_step_is_not_called_and_no_report_is_written(
     ("terms", "why"),
     [
         (["shift agee=+1"], "dataset 'now' has no column 'agee'; did you mean 'age'?"),
-        (["rows 5000"], "dataset 'now' has 1,000 rows; name a smaller number"),
+        (["rows 5000"], "dataset 'now' has 1,000 rows; give a smaller number"),
         (["rows 300", "rows 300"], "dataset 'now' has 300 rows"),
         ([], "a drill needs a disturbance"),
         (["shift person=+1sd"], "the standard deviation of person in the reference is not known"),

@@ -52,10 +52,10 @@ def test_the_last_of_several_missed_nights_is_made_up_for_and_the_others_say_why
     fires = ticks.tick(at(28, 9))
     assert states_of(fires) == "SKIPPED SKIPPED SKIPPED SKIPPED WAITING"
     assert fires[-1].values["day"] == "2026-11-28"
-    assert fires[-1].reason == "made up for: was due 2026-11-28 02:30 Europe/Berlin, seen 7 h 30 min later"
+    assert fires[-1].reason == "caught up: was due 2026-11-28 02:30 Europe/Berlin, seen 7 h 30 min later"
     assert fires[0].reason == (
         "missed: was due 2026-11-24 02:30 Europe/Berlin, seen 4 days later; of the missed times of the scenario only "
-        "the last is made up for"
+        "the last is caught up"
     )
 
 
@@ -84,9 +84,7 @@ def test_at_most_a_hundred_fires_are_made_up_for_and_a_hundred_others_are_report
     missed = [one for one in fires if one.scheduled < at(28, 4, 55, 30)]
     assert states_of(missed) == " ".join(["SKIPPED"] * 100 + ["WAITING"] * 100)
     assert missed[0].scheduled == at(28, 1, 36)
-    assert missed[0].reason.endswith(
-        "only the newest 100 missed times are made up for; 95 earlier times were missed too"
-    )
+    assert missed[0].reason.endswith("only the newest 100 missed times are caught up; 95 earlier times were missed too")
     assert "earlier" not in missed[1].reason
 
 

@@ -102,7 +102,7 @@ def test_the_digests_of_definitions_never_change_because_what_was_missed_would_b
     make_project,
 ) -> None:
     """If this fails, the code is wrong and not the test: with other digests, each trigger of a running server counts
-    as changed after an upgrade, and what was missed during the upgrade is not made up for."""
+    as changed after an upgrade, and what was missed during the upgrade is not caught up."""
     project = make_project("Europe/Berlin", other=[], s=[
         NIGHT,
         "{name: grid, kind: interval, every: 14d, since: 2026-01-06}",

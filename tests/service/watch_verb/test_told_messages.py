@@ -39,7 +39,7 @@ def test_what_becomes_of_messages_is_told(project: Path, watch: Callable[..., Wa
         watcher = watch()
         found = {one["reporter"]: one for one in watcher.next_result()["deliveries"]}
         assert {name: one["state"] for name, one in found.items()} == {"refused": "REFUSED", "remarked": "SENT"}
-        assert "apprise warned" in found["remarked"]["remark"]
+        assert "Apprise warned" in found["remarked"]["remark"]
         watcher.wait_until_said("refused for good, see engine outbox: refused to hook: 127.0.0.1 answered 400")
         assert "tried again" not in watcher.said
         server.shutdown()

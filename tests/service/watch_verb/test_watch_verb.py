@@ -41,7 +41,7 @@ def test_what_a_change_concerns_is_run_and_what_changes_nothing_is_not(
     edit(spec, "max: 0", "max: 2")
     assert watcher.next_result()["changed"] == ["w.yaml"]
     spec.write_text(spec.read_text() + "# a comment\n")
-    watcher.wait_until_said("w.yaml says the same as at its last run")
+    watcher.wait_until_said("w.yaml has not changed since its last run")
     watcher.expect_nothing()
 
     # an invalid spec is told, once while its bytes are the same; what changes meanwhile is run afterwards

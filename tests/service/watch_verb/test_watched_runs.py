@@ -109,7 +109,7 @@ def test_runs_that_change_what_they_read_are_stopped(watch: Callable[..., Watche
     )
     watcher = watch()
     assert watcher.join() == 3
-    assert "5 runs in a row were started by a file that changed only while the run before worked: d.csv" in watcher.said
+    assert "5 runs in a row were started by a file that changed only during the previous run: d.csv" in watcher.said
     assert watcher.results.qsize() == 6
 
 

@@ -193,7 +193,7 @@ class NodeFolder:
         if active is None:
             yield places.find_newest_revision()
             return
-        working = UsageError(f"{name}: runs of it are at work; wait until they have ended, or abort them")
+        working = UsageError(f"{name}: it has running runs; wait until they have ended, or abort them")
         if has_running_runs(places):
             raise working
         places.pointer.unlink()

@@ -162,8 +162,8 @@ class NodeTarget:
             return self._follow_events(operation)
         except (KeyboardInterrupt, EngineError):
             self.report(
-                f"the node {self.client.name} goes on with the operation {operation.id}; engine deployments SPEC show "
-                f"{operation.deployment} tells what has become of it"
+                f"the node {self.client.name} continues the operation {operation.id}; engine deployments SPEC show "
+                f"{operation.deployment} shows its result"
             )
             raise
 
@@ -186,7 +186,7 @@ class NodeTarget:
                 now = time.monotonic()
                 if not lost_since:
                     lost_since = now
-                    self.report(f"the connection was lost ({problem}); asks again")
+                    self.report(f"the connection was lost ({problem}); tries again")
                 if now - lost_since > PATIENCE_SECONDS:
                     raise
             self.pause(LOOK_SECONDS)

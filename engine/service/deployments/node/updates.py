@@ -116,7 +116,7 @@ class NodeUpdates:
                 self._compare_with_known(known, order)
                 return known, False
             if self._stopping.is_set() or self._is_draining():
-                raise RefusedRequestError("this node is about to end: ask again when it runs again")
+                raise RefusedRequestError("this node is shutting down: try again when it is running again")
             prepare()
             lock = self._take_lock(order.deployment)
             try:
@@ -143,18 +143,18 @@ class NodeUpdates:
                 at_work = next(iter(self._node.operations.list_open(deployment)), None)
                 if at_work is not None:
                     raise DeploymentRefusedError(
-                        f"{deployment}: an operation to revision {at_work.to_revision} is at work, by {at_work.by} "
-                        f"since {format_second(at_work.started)}: wait until it has ended, and look at what it has made"
+                        f"{deployment}: an operation to revision {at_work.to_revision} is running, by {at_work.by} "
+                        f"since {format_second(at_work.started)}: wait until it has ended, and look at its result"
                     ) from None
                 if time.monotonic() > until:
-                    raise RefusedRequestError(f"{deployment}: another process works on it; ask again") from None
+                    raise RefusedRequestError(f"{deployment}: another process is working on it; try again") from None
 
     def _record(self, order: UpdateOrder) -> OperationRow:
         """Record an operation; the caller holds the lock."""
         if left := self._node.operations.list_open(order.deployment):
             self._look.set()
             raise RefusedRequestError(
-                f"{order.deployment}: the operation {left[0].id} was interrupted and is being concluded; ask again"
+                f"{order.deployment}: the operation {left[0].id} was interrupted and is being concluded; try again"
             )
         deployment = self._node.find_deployment(order.deployment)
         if deployment is None or deployment.project != order.project:

@@ -73,7 +73,7 @@ def run_hook(
                 case EndReply(code=code):
                     pass
         if code is None:
-            raise HookError(f"hook {name!r} was ended from outside{_quote_end(printed, redact)}")
+            raise HookError(f"hook {name!r} was ended by another program{_quote_end(printed, redact)}")
         if code:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise HookError(f"hook {name!r} ended with {how}{_quote_end(printed, redact)}")

@@ -86,5 +86,5 @@ def check_hooks(node_file: Path | None, care: Care) -> None:
         return
     raise UsageError(
         f"the hooks {', '.join(hooks)} of this deployment do not run here: they come with its settings, and "
-        f"{node_file} does not say allow_code: true"
+        f"{node_file} does not contain allow_code: true"
     )

@@ -50,7 +50,7 @@ def receive_bundle(
             raise BundleError(f"{order.archive} holds the bundle {manifest.id[:12]}, not {order.bundle[:12]}")
         if manifest.project != order.project:
             raise BundleError(
-                f"the bundle {order.bundle_name} is one of the project {manifest.project!r}, not of {order.project!r}"
+                f"the bundle {order.bundle_name} belongs to the project {manifest.project!r}, not of {order.project!r}"
             )
         if present:  # invalid signatures must not remove an archive that others use
             verify_archive(part, context.keys, context.require)
@@ -76,7 +76,7 @@ def verify_bundle(node: Node, places: DeploymentPlaces, order: UpdateOrder, cont
     received = next((one for one in node.list_bundles() if one.id == order.bundle), None)
     if received is not None:
         node.add_bundle(replace(received, signers=verified.signers))
-    return f"signed by {', '.join(verified.signers)}" if verified.signers else "whole; no signature is asked for"
+    return f"signed by {', '.join(verified.signers)}" if verified.signers else "complete; no signature is required"
 
 
 def extract_release(places: DeploymentPlaces, bundle: str) -> Manifest:

@@ -185,7 +185,7 @@ class NodeClient:
             first = problem.errors(include_url=False, include_input=False)[0]
             what = single_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", limit=160)
             raise NodeError(
-                f"{self._failures.node} answers in a form that this engine does not know ({what}): it "
+                f"{self._failures.node} answers in a form that this engine does not support ({what}): it "
                 f"has another version than {__version__}; use the same version on both sides"
             ) from None
 

@@ -89,8 +89,8 @@ class NodeFailures:
             raise self.create_other_server_error(f"it answers {status} and no JSON", status)
         if status == 401:
             raise NodeError(
-                f"{self.node} does not know the token ({quoted}): look at `token:` of the infrastructure; who runs the "
-                "node makes one by engine node token create",
+                f"{self.node} does not accept the token ({quoted}): correct `token:` of the infrastructure; the "
+                "owner of the node creates tokens with engine node token create",
                 status,
             )
         if status in PASSING:
@@ -130,14 +130,14 @@ class NodeFailures:
         if certificate is not None:
             reason = certificate.verify_message.rstrip(".") or "it cannot be checked"
             help_ = (
-                f"{self.certificate}, which `certificate:` names, does not vouch for it"
+                f"{self.certificate}, which `certificate:` names, does not certify it"
                 if self.certificate
-                else "name the file of the certificate, which you have from who runs the node, as `certificate:` of "
-                "the infrastructure"
+                else "ask the owner of the node for the file of the certificate, and set `certificate:` of the "
+                "infrastructure to it"
             )
             return f"its certificate is not trusted: {reason}; {help_}"
         if (tls := _find_cause(problem, ssl.SSLError)) is not None:
-            return f"it does not speak TLS as it should ({tls.reason or 'unknown'}): does `url:` begin rightly?"
+            return f"its TLS connection failed ({tls.reason or 'unknown'}): check the beginning of `url:`"
         if isinstance(problem, httpx2.ConnectTimeout | httpx2.PoolTimeout):
             return f"it cannot be reached within {self.timeout:g} s"
         if isinstance(problem, httpx2.TimeoutException):
@@ -148,8 +148,8 @@ class NodeFailures:
             system = _find_cause(problem, OSError)
             return f"it cannot be reached: {(system and system.strerror) or 'no connection'}; is it running?"
         if isinstance(problem, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
-            help_ = "" if self.tls else "; if the node speaks TLS, `url:` must begin with https"
-            return f"the connection was cut before the answer{help_}"
+            help_ = "" if self.tls else "; if the node uses TLS, `url:` must begin with https"
+            return f"the connection was closed before the answer{help_}"
         return single_line(self.redact(str(problem)) or type(problem).__name__, limit=200)
 
 

@@ -67,7 +67,7 @@ def run_on_node(
     try:
         while fire.run is None:
             if fire.state in ("SKIPPED", "COALESCED"):
-                raise RunRefusedError(f"{scenario}: the node makes no run of it: {fire.reason or fire.state}")
+                raise RunRefusedError(f"{scenario}: the node starts no run of it: {fire.reason or fire.state}")
             if fire.reason and fire.reason != reported:
                 report(f"{scenario}: waits: {fire.reason}")
                 reported = fire.reason
@@ -76,7 +76,7 @@ def run_on_node(
         return _follow_run(client, f"{path}/runs/{quote_name(fire.run)}", scenario, listen)
     except KeyboardInterrupt:
         end = f"; engine abort SPEC {fire.run} --on {deployment} ends it" if fire.run else ""
-        report(f"{scenario}: the node goes on with it{end}; engine status SPEC {deployment} tells how it stands")
+        report(f"{scenario}: the node continues it{end}; engine status SPEC {deployment} shows its state")
         raise
 
 
