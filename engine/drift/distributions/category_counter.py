@@ -2,12 +2,11 @@
 
 Short texts are in polars' views of them (see `text_buffers`), so equal views are counted through all blocks. Long texts
 are compared by their views within a block; other values, and long texts with too many distinct views, by their 64-bit
-hashes. Only the first value of each group is read as text, which is three
-times as fast as counting in polars. The categorical types of polars would not help: they intern every text in a table
-that outlives the column, which takes longer than counting. Even if all 131,072 values of a block are distinct, two of
-them have equal hashes in only one of two billion blocks (2**33 pairs, 2**64 hashes). Several views of one text, and the
-texts of different blocks, are compared as texts. So the counts do not depend on the hash function, and polars' own hash
-suffices.
+hashes. Only the first value of each group is read as text, which is three times as fast as counting in polars. The
+categorical types of polars would not help: they intern every text in a table that outlives the column, which takes
+longer than counting. Even if all 131,072 values of a block are distinct, two of them have equal hashes in only one of
+two billion blocks (2**33 pairs, 2**64 hashes). Several views of one text, and the texts of different blocks, are
+compared as texts. So the counts do not depend on the hash function, and polars' own hash suffices.
 """
 
 from collections.abc import Sequence
