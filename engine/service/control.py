@@ -19,7 +19,7 @@ LONGEST_TICK_SECONDS = 30.0
 
 
 class RefusedRequestError(EngineError):
-    """The server cannot fulfil a request now, because it is a standby or about to end.
+    """The server cannot fulfil a request now, because it is a standby or is shutting down.
 
     The message says why, and what to do.
     """
@@ -122,7 +122,7 @@ class ServerControl(Protocol):
         Raises
         ------
         RefusedRequestError
-            This server does not run the project, or is about to end.
+            This server does not run the project, or is shutting down.
         StoreError
             The fire could not be recorded.
         """

@@ -17,7 +17,9 @@ from .node_server import NodeServer, make_archive, serve_node
 
 
 def list_files(served: NodeServer) -> list[str]:
-    return [path.name for part in ("staging", "bundles") for path in (served.folder / part).rglob("*")]
+    # os.walk, unlike Path.rglob, skips a folder that is removed meanwhile
+    found = (names for part in ("staging", "bundles") for names in os.walk(served.folder / part))
+    return [name for _, folders, files in found for name in (*folders, *files)]
 
 
 def test_a_bundle_is_kept_once(served: NodeServer, client: httpx2.Client, bundle: tuple[str, bytes]) -> None:

@@ -246,7 +246,7 @@ def test_a_server_that_ends_interrupts_what_takes_long(tmp_path: Path) -> None:
         wait_for(lambda: client.get(f"/v1/operations/{operation}").json()["state"] == "LAID_DOWN", "the state")
         served.control.draining = True
         refused = client.post(f"{PRODUCTION}/updates", json=describe_update(bundle, None))
-        assert (refused.status_code, "about to end" in refused.json()["error"]) == (503, True)
+        assert (refused.status_code, "shutting down" in refused.json()["error"]) == (503, True)
         done = served.wait_for_end(operation)
         assert (done["state"], "it was interrupted" in done["reason"]) == ("FAILED", True)
 

@@ -59,7 +59,7 @@ class NodeUpdates:
     environ
         The environment of the processes.
     is_draining
-        Returns whether the server is ending.
+        Returns whether the server is shutting down.
     report
         Called with messages for the operators of the node; from any thread.
     node_file
@@ -106,7 +106,7 @@ class NodeUpdates:
         DeploymentRefusedError
             The deployment was changed concurrently, another operation is running, or the bundle is quarantined.
         RefusedRequestError
-            The server is ending, or an abandoned operation is being concluded.
+            The server is shutting down, or an abandoned operation is being concluded.
         UsageError
             The deployment belongs to another project.
         """
