@@ -5,13 +5,12 @@ not repeat the text, which may be an address with a password.
 """
 
 import re
-from collections.abc import Iterator
 
 from engine.spec.diagnostics import Findings
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES
-from engine.spec.yaml.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode
+from engine.spec.yaml.yaml_tree import walk_scalars
 
 _TYPOGRAPHIC_QUOTES = re.compile("[\u2018-\u201f\u2039\xab].*[\u2018-\u201f\u203a\xbb]", re.DOTALL)
 """Single and double ones in the forms 6, 9 and 66, 99, and as pointed brackets."""
@@ -31,7 +30,7 @@ _WITH_OWN_NOTATION = frozenset({"argv", "run_condition"})
 
 def warn_about_foreign_quotes(draft: Draft, findings: Findings) -> None:
     """Warn about texts in typographic quotes without real ones around them: the quotes are part of the text."""
-    for key, node in _iterate_scalars(draft.files.root, ""):
+    for key, node in walk_scalars(draft.files.root):
         if not node.quote and key not in _PROSE and _TYPOGRAPHIC_QUOTES.fullmatch(node.text):
             message = f"the quotes {node.text[0]} and {node.text[-1]} are part of this text: YAML only knows \" and '"
             help_ = "write \" at both ends; to keep these quotes, write ' around them"
@@ -41,7 +40,7 @@ def warn_about_foreign_quotes(draft: Draft, findings: Findings) -> None:
 def warn_about_foreign_references(draft: Draft, findings: Findings) -> None:
     """Warn about variables in the notation of other tools; one that may mean something else must have a known name."""
     known = {*MOMENT_NAMES, *FIRE_NAMES, *MESSAGE_NAMES, *draft.declared_names("variables")}
-    for key, node in _iterate_scalars(draft.files.root, ""):
+    for key, node in walk_scalars(draft.files.root):
         for found in _FOREIGN_REFERENCE.finditer(node.text) if key not in _WITH_OWN_NOTATION else ():
             name = found[found.lastgroup or 0]
             if name in known or found["template"]:
@@ -49,16 +48,3 @@ def warn_about_foreign_references(draft: Draft, findings: Findings) -> None:
                 message = f"{found[0][:60]} is not filled in: only ${{…}} is"
                 help_ = f"write ${{{name}}}" if name in known else f"declare a variable, and write ${{{name}}}"
                 findings.warning(at, "foreign-reference", message, help_)
-
-
-def _iterate_scalars(node: YamlNode, key: str) -> Iterator[tuple[str, ScalarNode]]:
-    """Yield each value with the key that it belongs to, and each key as a value without one."""
-    if isinstance(node, ScalarNode):
-        yield key, node
-    elif isinstance(node, ListNode):
-        for item in node.items:
-            yield from _iterate_scalars(item, key)
-    elif isinstance(node, MapNode):
-        for name, entry in node.entries.items():
-            yield "", entry.key
-            yield from _iterate_scalars(entry.value, name)

@@ -1,10 +1,8 @@
 """Rules of missing values, marked with `TODO` by `engine import`."""
 
-from collections.abc import Iterator
-
 from engine.spec.diagnostics import Findings
 from engine.spec.rules.draft import Draft
-from engine.spec.yaml.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode
+from engine.spec.yaml.yaml_tree import MapNode, ScalarNode, walk_scalars
 
 PLACEHOLDER = "TODO"
 
@@ -17,7 +15,7 @@ _KEYS = frozenset(
 def check_placeholders(draft: Draft, findings: Findings) -> None:
     """Report each name, place, address and variable that is TODO, unless something else is wrong with it."""
     known = {one.position for one in findings}
-    for key, node in _iterate_values(draft.files.root, ""):
+    for key, node in walk_scalars(draft.files.root):
         if key in _KEYS and node.text == PLACEHOLDER and node.position not in known:
             _report(node, findings)
     variables = draft.find_node("variables")
@@ -33,15 +31,3 @@ def _report(node: ScalarNode, findings: Findings) -> None:
         "TODO is a placeholder for a value that is still missing",
         "replace TODO by the value",
     )
-
-
-def _iterate_values(node: YamlNode, key: str) -> Iterator[tuple[str, ScalarNode]]:
-    """Yield each scalar with the key that it is the value of, or an entry in the value of."""
-    if isinstance(node, ScalarNode):
-        yield key, node
-    elif isinstance(node, ListNode):
-        for item in node.items:
-            yield from _iterate_values(item, key)
-    elif isinstance(node, MapNode):
-        for name, entry in node.entries.items():
-            yield from _iterate_values(entry.value, name)

@@ -322,17 +322,17 @@ def plain_value(node: YamlNode) -> Any:
     return {name: plain_value(entry.value) for name, entry in node.entries.items()}
 
 
-def walk_scalars(node: YamlNode) -> Iterator[ScalarNode]:
-    """Yield every scalar of a tree, including keys."""
+def walk_scalars(node: YamlNode, key: str = "") -> Iterator[tuple[str, ScalarNode]]:
+    """Yield each scalar with the key that it is the value of, or an entry in the value of; keys have an empty one."""
     if isinstance(node, ScalarNode):
-        yield node
+        yield key, node
     elif isinstance(node, ListNode):
         for item in node.items:
-            yield from walk_scalars(item)
+            yield from walk_scalars(item, key)
     else:
-        for entry in node.entries.values():
-            yield entry.key
-            yield from walk_scalars(entry.value)
+        for name, entry in node.entries.items():
+            yield "", entry.key
+            yield from walk_scalars(entry.value, name)
 
 
 def walk_values(
