@@ -49,6 +49,8 @@ def test_queries_join_datasets_and_other_queries(project):
             "SELECT shop, SUM(cents) AS n FROM narrow GROUP BY shop ORDER BY shop",
             [(1, 4_000_000_000), (2, 2_000_000_000)],
         ),
+        ("SELECT TOTAL(cents) AS n FROM narrow", [(6_000_000_000,)]),
+        ("SELECT CAST(LENGTH('abc') AS BIGINT) - 5 AS n FROM narrow LIMIT 1", [(-2,)]),
         ("SELECT 2 * cents AS n FROM narrow WHERE shop = 2", [(4_000_000_000,)]),
         ("SELECT shop - 2 AS n FROM narrow ORDER BY n", [(-1,), (-1,), (0,)]),
         ("SELECT -shop AS n FROM narrow ORDER BY n", [(-2,), (-1,), (-1,)]),

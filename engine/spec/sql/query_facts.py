@@ -114,8 +114,12 @@ def _list_columns(tree: "exp.Query") -> tuple[str, ...] | None:
 def _computes(tree: "exp.Query") -> bool:
     from sqlglot import exp
 
-    found = tree.find_all(exp.Sum, exp.Add, exp.Sub, exp.Mul, exp.Pow, exp.Neg)
-    return any(not (isinstance(one, exp.Neg) and isinstance(one.this, exp.Literal)) for one in found)
+    for one in tree.find_all(exp.Sum, exp.Add, exp.Sub, exp.Mul, exp.Pow, exp.Neg, exp.Anonymous):
+        negative_literal = isinstance(one, exp.Neg) and isinstance(one.this, exp.Literal)
+        other_function = isinstance(one, exp.Anonymous) and one.name.upper() != "TOTAL"  # another name of SUM
+        if not (negative_literal or other_function):
+            return True
+    return False
 
 
 def _outline(query: SqlQuery) -> str:
