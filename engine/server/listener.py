@@ -238,10 +238,10 @@ class Listener:
         try:
             server.run(sockets=[bound])
         except (Exception, SystemExit) as problem:  # noqa: BLE001 - told, whatever it is
-            self._report(f"the server answers no more requests of HTTP: {problem!r}")
+            self._report(f"the server no longer answers HTTP requests: {problem!r}")
         else:
             if not server.should_exit:
-                self._report("the server answers no more requests of HTTP")
+                self._report("the server no longer answers HTTP requests")
         finally:
             bound.close()
 
