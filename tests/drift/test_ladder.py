@@ -112,6 +112,13 @@ def test_positions_are_those_of_a_search(both, size):
     assert (laid.gaps[:, 0] == tally.gaps[:, 0]).all()
 
 
+def test_minus_zero_has_the_position_of_zero():
+    grid = QuantileGrid.from_counts(np.array([-SMALLEST, 0.0, 1.0]), np.ones(3, np.int64), 16)
+    assert grid.by_bits  # the bits of the two zeros differ
+    wanted = grid.mark_buckets(np.array([False, True, False, False]))
+    assert len(grid.select_values(np.array([-0.0, 0.0]), wanted, np.empty(3))) == 0
+
+
 @given(extreme_sides, st.data())
 def test_values_of_wanted_gaps_are_selected(both, data):
     reference, batch = both

@@ -58,11 +58,12 @@ LARGEST_IMAGE = 1e300
 def _to_image(value: Any, bits: bool) -> Any:
     """Return the image of a value.
 
-    It is the value, or the upper 32 bits of its floating-point form, changed so that they ascend with the value.
+    It is the value, or the upper 32 bits of its floating-point form, changed so that they ascend with the value. The
+    image of -0.0 is that of 0.0.
     """
     if not bits:
         return min(LARGEST_IMAGE, max(-LARGEST_IMAGE, value))  # in this order NaN becomes a number too
-    upper = np.int32(np.float64(value).view(np.int64) >> 32)
+    upper = np.int32(np.float64(value + 0.0).view(np.int64) >> 32)  # -0.0 + 0.0 is 0.0
     # all bits of a negative number except the sign are inverted: the larger its magnitude, the smaller the result
     return np.float64(upper ^ ((upper >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 

@@ -12,7 +12,7 @@ import polars as pl
 from engine.drift.distributions.categorical import Categorical
 from engine.drift.distributions.columns import Column
 from engine.drift.distributions.numerical import Numerical
-from engine.drift.profiles.states import Accumulator
+from engine.drift.profiles.states import ROWS_HAVE_CHANGED, Accumulator
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
 from engine.drift.reading.normalization import column_named
 from engine.drift.threads import parallel_map
@@ -27,11 +27,6 @@ AccumulatorFactory = Callable[[str], Accumulator]
 MANY_ROWS = 30_000_000
 """Number of rows from which columns that were read twice are finished one by one: each takes up to 200 MB for that, and
 little time compared with reading."""
-
-ROWS_HAVE_CHANGED = (
-    "the data cannot be compared: the rows have changed between the passes that read them; store them first, and give "
-    "the stored data"
-)
 
 
 class Feed(Protocol):

@@ -22,8 +22,9 @@ from engine.drift.distributions.value_table import ValueTable
 from engine.drift.kernels.value_tables import Counts, Values, merge_tables, refine_intervals
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.refinement import intervals_to_refine
-from engine.drift.profiles.states import Accumulator, State, narrow_counts
+from engine.drift.profiles.states import ROWS_HAVE_CHANGED, Accumulator, State, narrow_counts
 from engine.drift.reading.arrow_memory import present_numbers
+from engine.errors import DataError
 
 MAX_REFINED_ROWS = 4 * MAX_DISTINCT_VALUES
 """Maximum number of rows of a column that are read twice for a distance: 32 MB."""
@@ -165,6 +166,8 @@ class RefiningAccumulator(IntervalSelection):
         points, counts, gaps, sums = refine_intervals(
             column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, selected
         )
+        if counts.sum() + gaps.sum() != column.counts.sum() + self._intervals.counts.sum():
+            raise DataError(ROWS_HAVE_CHANGED)
         intervals = GridIntervals(gaps, sums, self._intervals.centre)
         return Numerical(ValueTable(points, counts), column.missing, column.moments, intervals, grid=self._grid)
 

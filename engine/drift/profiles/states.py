@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 from engine.drift.distributions.columns import Column
 
+ROWS_HAVE_CHANGED = (
+    "the data cannot be compared: the rows have changed between the passes that read them; store them first, and give "
+    "the stored data"
+)
+
 _FACTS = "facts"
 
 
@@ -41,7 +46,13 @@ class Accumulator(PartAccumulator, Protocol):
     """Collects the values of one column."""
 
     def finish(self, rows: int) -> "Column | Accumulator":
-        """Return the column, which has `rows` rows; or an accumulator that must read all rows once more."""
+        """Return the column, which has `rows` rows; or an accumulator that must read all rows once more.
+
+        Raises
+        ------
+        DataError
+            The rows read again are others than those read before.
+        """
 
     def setup(self) -> State:
         """Return the input of `create_part`, which creates an accumulator for a part of the rows."""

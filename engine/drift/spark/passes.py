@@ -11,8 +11,8 @@ from functools import partial
 import polars as pl
 
 from engine.drift.profiles.accumulators import create_part
-from engine.drift.profiles.column_passes import ROWS_HAVE_CHANGED, Feed
-from engine.drift.profiles.states import Accumulator, pack_state, unpack_state
+from engine.drift.profiles.column_passes import Feed
+from engine.drift.profiles.states import ROWS_HAVE_CHANGED, Accumulator, pack_state, unpack_state
 from engine.drift.spark.errors import translate_spark_errors
 from engine.drift.spark.parts import PartitionedRows, pack_expressions, unpack_expressions
 from engine.errors import DataError
