@@ -214,6 +214,7 @@ class Numerical:
         counts, intervals = self.regrid(values, self.intervals.centre)
         return Numerical(ValueTable(values, counts), self.missing, self.moments, intervals)
 
+    @np.errstate(over="ignore", invalid="ignore")  # sums of very large numbers are infinite
     def merge(self, other: object, keep: NDArray[np.intp] | None) -> "Numerical":
         """Return the column of both samples together.
 

@@ -43,7 +43,8 @@ class _Scratch(local):
         if len(self._widened) < len(values):
             self._widened = np.empty(len(values))
         widened = self._widened[: len(values)]
-        np.copyto(widened, values)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            np.copyto(widened, values)
         return widened
 
     def choose(self, size: int, kind: np.dtype[Any]) -> Values:
