@@ -84,6 +84,8 @@ class GridAccumulator:
         """Add values from `present_numbers`, each once."""
         values = _scratch.widen(raw)
         if self._running is None:
+            if np.isnan(values).all():
+                return  # the moments need a value of the sample to subtract from the others
             self._running = RunningMoments(values)
         self.grid.add_values(values, self._counts, self._running)
 
