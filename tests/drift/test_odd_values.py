@@ -29,12 +29,16 @@ NANS = np.array([0x7FF8000000000001, 0xFFF8000000000000, 0x7FF0000000000001], np
 
 NEAR = {of: [of + i for i in range(60)] for of in (2**53, 2**62, 2**63 - 60, -(2**63))}
 FLOATS = [0.0, -0.0, 5e-324, -5e-324, 1 + 2**-52, 0.1, 2.0**53, 1e300, -1.7e308, inf, -inf, nan, *NANS]
+RANDOM = np.random.default_rng(0)
+NORMAL, WHOLE = RANDOM.normal(size=60).tolist(), RANDOM.integers(-(2**63), 2**63 - 1, 60).tolist()
 TICKS = [0, -1, 999, 10**15 + 1, -(10**15) - 7, *range(1753 * 10**15, 1753 * 10**15 + 20)]
 POOLS: list[tuple[pl.DataType, list[Any]]] = [
     (pl.Float64(), FLOATS),
+    (pl.Float64(), [*FLOATS, *NORMAL]),
+    (pl.Float64(), [*(one for one in FLOATS if not abs(one) > 1e100), *NORMAL]),
     (pl.Float64(), [1e9 + i / 128 for i in range(60)] + [nan]),
     (pl.Float32(), np.array([0.0, -0.0, 1e-45, -1e-45, 0.1, 3.4e38, inf, -inf, nan, *range(40)], np.float32).tolist()),
-    (pl.Int64(), [0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, 2**63 - 2, -(2**63), -(2**63) + 1]),
+    (pl.Int64(), [0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, 2**63 - 2, -(2**63), -(2**63) + 1, *WHOLE]),
     *((pl.Int64(), near) for near in NEAR.values()),
     (pl.UInt64(), [0, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 1]),
     (pl.UInt64(), NEAR[2**62]),
@@ -157,7 +161,7 @@ def test_every_way_to_read_odd_values_gives_the_same_numbers(
         patch.setattr(profiling, "MAX_DISTINCT_VALUES", most)
         patch.setattr(accumulators, "MIN_REFERENCE_VALUES", data.draw(st.sampled_from([1, 5_000])))
         patch.setattr(accumulators, "MAX_SORTED_ROWS", most)
-        patch.setattr(accumulators, "GRID_POINTS", data.draw(st.sampled_from([8, 64])))
+        patch.setattr(accumulators, "GRID_POINTS", data.draw(st.sampled_from([8, 16, 32, 64])))
         exact = profile(reference, X)
         ways["grid"] = compare(exact, batch)
         if dtype != pl.Int128:
