@@ -8,7 +8,6 @@ copy, and so is an earlier evaluation of the present batch. So both batches are 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from engine.data import Table, explain_read_errors
 from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
@@ -31,7 +30,6 @@ from engine.spec.disturbances import Disturbance, Drill
 from engine.spec.metrics.names import MetricName
 from engine.spec.resources.evaluation_stores import EvaluationReference
 from engine.spec.resources.scenarios import AnyStep, BuildStep, RunScenarioStep, SetVariablesStep
-from engine.store import utc_now
 from engine.store.retention.forgetting import forget_evaluations, forget_measurements, forget_runs
 
 
@@ -42,7 +40,6 @@ def drill_store(
     *,
     scenarios: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
-    clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[LogLine], None]] = (),
 ) -> DrillResult:
     """Run the scenarios that build and check a store, without and with disturbances; keep and send nothing.
@@ -70,7 +67,7 @@ def drill_store(
         )
     if not disturbances:
         raise UsageError("a drill needs a disturbance, such as --shift COLUMN=+0.5sd; engine drill --help shows all")
-    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="dry run") as context:
+    with open_session(project, environ=environ, listeners=listeners, mode="dry run") as context:
         names = _choose_scenarios(store, scenarios, context)
         others = [name for name in _list_declared(project) if name not in names and _uses_store(name, store, context)]
         builds = [build for name in names for build in _list_builds(name, store, context)]

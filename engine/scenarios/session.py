@@ -143,7 +143,6 @@ def plan_scenarios(
     scenarios: Sequence[str],
     *,
     environ: Mapping[str, str] = os.environ,
-    clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[LogLine], None]] = (),
     state: Path | None = None,
 ) -> "Plan":
@@ -161,7 +160,7 @@ def plan_scenarios(
     from engine.scenarios.plan_executor import Planner
 
     planner = Planner()
-    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="plan", state=state) as context:
+    with open_session(project, environ=environ, listeners=listeners, mode="plan", state=state) as context:
         planned = [planner.plan_scenario(name, context) for name in scenarios]
     planner.findings.extend(project.warnings)
     return Plan(

@@ -89,7 +89,7 @@ def _read_into(
         elif key in SECTIONS and isinstance(entry.value, MapNode):
             _merge_section(key, entry, entry.value, path, files, findings)
         elif key == "version" and key in files.root.entries and isinstance(entry.value, ScalarNode):
-            _check_same_version(entry, entry.value, files, findings)
+            _check_same_version(entry.value, files, findings)
         else:
             _add_unique_entry(files.root, entry, f'"{key}"', findings)
     for item in _list_included_files(tree):
@@ -236,7 +236,7 @@ def _add_unique_entry(into: MapNode, entry: MapEntry, what: str, findings: Findi
         )
 
 
-def _check_same_version(entry: MapEntry, value: ScalarNode, files: SpecFiles, findings: Findings) -> None:
+def _check_same_version(value: ScalarNode, files: SpecFiles, findings: Findings) -> None:
     first: YamlNode | None = files.root.get("version")
     if isinstance(first, ScalarNode) and first.value != value.value:
         findings.error(
