@@ -82,6 +82,14 @@ def explain_change(
     return ChangeReason("changed", f"since {since}{nearest.label}" if since else "", found)
 
 
+def list_evaluation_places(store: str, project: ProjectSpec) -> RolePaths:
+    """Return the path of the resource that plays each role in the facts of a store's evaluation."""
+    spec = project.evaluation_stores[store]
+    places = {"store": ("evaluation_stores", store), "dataset": ("datasets", spec.dataset)}
+    models = {"model": spec.model, "challenger": spec.challenger}
+    return places | {role: ("models", name) for role, name in models.items() if name}
+
+
 def find_changes(
     before: FingerprintFacts, after: FingerprintFacts, places: RolePaths, project: ProjectSpec
 ) -> list[Change]:

@@ -23,7 +23,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.drill_result import DrillResult, collect_checks, list_all_steps
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario
-from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, list_run_scenarios
+from engine.scenarios.scenario_selection import list_run_scenarios, list_scenarios, require_scenarios
 from engine.scenarios.session import open_session
 from engine.spec import ProjectSpec
 from engine.spec.disturbances import Disturbance, Drill
@@ -69,7 +69,7 @@ def drill_store(
         raise UsageError("a drill needs a disturbance, such as --shift COLUMN=+0.5sd; engine drill --help shows all")
     with open_session(project, environ=environ, listeners=listeners, mode="dry run") as context:
         names = _choose_scenarios(store, scenarios, context)
-        others = [name for name in _list_declared(project) if name not in names and _uses_store(name, store, context)]
+        others = [name for name in list_scenarios(project) if name not in names and _uses_store(name, store, context)]
         builds = [build for name in names for build in _list_builds(name, store, context)]
         for build in builds:
             _require_possible_in(store, disturbances, build)
@@ -118,11 +118,8 @@ def _ignore_preview(_text: str) -> None:
 
 def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> list[str]:
     """Return the scenarios to run: those that are named, else those described at `drill_store`."""
-    declared = _list_declared(context.project)
-    for name in named:
-        if name not in declared:
-            raise UsageError(f"there is no scenario {name!r}{suggest_name(name, declared)}")
-    building = [name for name in declared if any(_list_builds(name, store, context))]
+    require_scenarios(named, context.project)
+    building = [name for name in list_scenarios(context.project) if any(_list_builds(name, store, context))]
     if not building:
         raise UsageError(
             f"no scenario builds evaluation store {store!r}, so no check would alert anybody: add a step "
@@ -138,10 +135,6 @@ def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> 
     run = list_run_scenarios(context.project)
     builders = [place for place, name in enumerate(run) if name in building]
     return run[builders[-1] :] if builders else building[-1:]
-
-
-def _list_declared(project: ProjectSpec) -> list[str]:
-    return list(project.scenarios) or [DEFAULT_SCENARIO]
 
 
 def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunContext]:

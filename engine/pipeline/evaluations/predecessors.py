@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
-from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
+from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change, list_evaluation_places
 from engine.pipeline.context import BuildContext
 from engine.store import EvaluationFilter, PastFacts
 
@@ -129,7 +129,6 @@ def explain_evaluation(
     time: EvaluationTime | None,
     predecessors: Predecessors,
     facts: Mapping[str, Any],
-    places: RolePaths,
     context: BuildContext,
 ) -> ChangeReason:
     """Return why a batch is evaluated although the store may have evaluations already."""
@@ -142,6 +141,7 @@ def explain_evaluation(
     else:
         earlier = [PastFacts(at_time.name, at_time.facts)] if at_time else evaluations.list_facts(store, MAX_CANDIDATES)
         never, since = "it was never evaluated", "" if replaced else "evaluation "
+        places = list_evaluation_places(store, context.project)
         reason = explain_change(facts, earlier, places, context.project, never=never, since=since)
     if replaced is None or time is None:
         return reason

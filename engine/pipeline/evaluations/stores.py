@@ -114,7 +114,7 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
     from engine.pipeline.evaluations.batch_measurement import measure_batch
     from engine.pipeline.references.schemas import describe_differences
 
-    reason = explain_evaluation(name, time, predecessors, facts, _list_places(name, context), context)
+    reason = explain_evaluation(name, time, predecessors, facts, context)
     profile = None
     if predecessors.twin is None:
         profile = reference.plan_profile(batch)
@@ -160,17 +160,6 @@ def _fingerprint_inputs(inputs: EvaluationInputs, context: BuildContext) -> tupl
     """Return the facts that the numbers of an evaluation depend on, secrets masked, and their fingerprints."""
     facts = context.secrets.redact_values(collect_evaluation_facts(inputs, context))
     return facts, inputs.compute_fingerprints(facts)
-
-
-def _list_places(store: str, context: BuildContext) -> dict[str, tuple[str, str]]:
-    """Return where the spec declares what the facts of an evaluation are about: section and name, by the kind."""
-    spec = context.project.evaluation_stores[store]
-    places = {"store": ("evaluation_stores", store), "dataset": ("datasets", spec.dataset)}
-    if spec.model:
-        places["model"] = ("models", spec.model)
-    if spec.challenger:
-        places["challenger"] = ("models", spec.challenger)
-    return places
 
 
 def _identify_evaluation(
