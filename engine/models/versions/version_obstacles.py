@@ -70,7 +70,7 @@ def find_obstacle(
     import numpy as np
     import polars as pl
 
-    from engine.models.versions.persistence import load_trained, predict_probe
+    from engine.models.versions.persistence import PROBE_ROWS, load_trained, predict_scores
     from engine.models.versions.skops_files import UnloadableModelError, UntrustedTypesError
 
     try:
@@ -81,7 +81,7 @@ def find_obstacle(
     if not ((folder / PROBE).is_file() and (folder / TEST_ROWS).is_file()):
         return installed
     kept = pl.read_parquet(folder / PROBE)
-    predicted = predict_probe(model.predictor, pl.read_parquet(folder / TEST_ROWS))
+    predicted = predict_scores(model.predictor, pl.read_parquet(folder / TEST_ROWS).head(PROBE_ROWS))
     if np.allclose(kept.to_numpy(), predicted.to_numpy(), rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
         return installed
     says = f"version {version}, which {then} saved, predicts something else with the installed {now}"
