@@ -39,7 +39,7 @@ _FOREIGN_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def recognize_format(path: Path, compression: str | None = None) -> str:
+def recognize_format(path: Path, compression: str | None) -> str:
     """Return the format of a file: csv, parquet, ndjson or arrow.
 
     Parameters

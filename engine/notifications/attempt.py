@@ -84,7 +84,7 @@ def describe_event(delivery: Delivery, by: str, at: datetime) -> Event:
     return make_delivery_event(message.reporter, message.channel, f"{what}: {delivery.details}", severity, at)
 
 
-def add_delivery_event(store: Store, delivery: Delivery, by: str = "") -> None:
+def add_delivery_event(store: Store, delivery: Delivery, by: str) -> None:
     """Add what has become of a message to the events of its run, which may have been removed since."""
     if delivery.message.run:
         with contextlib.suppress(StoreError):

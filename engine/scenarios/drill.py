@@ -38,9 +38,9 @@ def drill_store(
     store: str,
     disturbances: Sequence[Disturbance],
     *,
-    scenarios: Sequence[str] = (),
+    scenarios: Sequence[str],
     environ: Mapping[str, str] = os.environ,
-    listeners: Sequence[Callable[[LogLine], None]] = (),
+    listeners: Sequence[Callable[[LogLine], None]],
 ) -> DrillResult:
     """Run the scenarios that build and check a store, without and with disturbances; keep and send nothing.
 

@@ -13,7 +13,7 @@ from typing import Literal
 from engine.errors import EngineError, StoreError
 from engine.formatting.numbers import format_bytes, format_count
 from engine.spec import ProjectSpec
-from engine.store import Store, utc_now
+from engine.store import Store
 from engine.store.location import StateLocation
 from engine.store.retention.pruning import Pruned, prune_state
 from engine.store.state.size import StateSize, describe_size
@@ -49,7 +49,7 @@ class StateMaintenance:
         place: Path | StateLocation,
         project: ProjectSpec,
         report: ReportMaintenance,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime],
     ) -> None:
         self._place = place
         self._project = project

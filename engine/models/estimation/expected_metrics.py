@@ -207,7 +207,7 @@ def expect_multiclass(of: Predicted, outcomes: Floats, noise: Floats) -> Expecte
     }
 
 
-def expect_regression(outcomes: Floats, mass: Floats, losses: Sequence[str] = LOSSES) -> ExpectedOrReasons:
+def expect_regression(outcomes: Floats, mass: Floats, losses: Sequence[str]) -> ExpectedOrReasons:
     """Return the expected metrics of a regression.
 
     Parameters

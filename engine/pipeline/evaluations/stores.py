@@ -49,7 +49,7 @@ class EvaluationBuild:
     remark: str = ""
 
 
-def build_evaluation_store(name: str, context: BuildContext, *, force: bool = False) -> EvaluationBuild:
+def build_evaluation_store(name: str, context: BuildContext, *, force: bool) -> EvaluationBuild:
     """Evaluate the store's batch, after building its dataset and its model.
 
     Parameters

@@ -123,7 +123,7 @@ class SpecValidator:
         return self._report_wrong_value(type_, node, path, None, help_)
 
     def _report_wrong_value(
-        self, type_: ValueType, node: YamlNode, path: SpecPath, found: str | None = None, help_: str | None = None
+        self, type_: ValueType, node: YamlNode, path: SpecPath, found: str | None, help_: str | None = None
     ) -> Invalid:
         message = f"{_describe_subject(path)} must be {type_.describe()}, found {found or _describe_node(node)}"
         self.findings.error(node.position, "wrong-value", message, help_)
