@@ -53,8 +53,7 @@ def import_datasets(state: ImportState) -> None:
         type_, _ = found.get_text("type"), found.get_text("name")
         name = state.names.targets[id_]
         line.target = f"datasets.{name}"
-        if name != id_:
-            line.note(f"renamed {name}")
+        line.note_name(name, id_)
         part = Part(found.place)
         if type_ in _SQL_TYPES:
             _describe_table(state, part, found, type_, line)

@@ -59,7 +59,7 @@ class ProjectSpec:
     ----------
     path
         Path of the spec file, as it was given.
-    spec
+    resources
         The resources, with variables filled in. Messages, conditions, SQL and secret texts are kept as written.
     variables
         Values of the variables, by name.
