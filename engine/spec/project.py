@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, RefusedPathError, Severity, SpecError, UsageError
@@ -43,8 +43,7 @@ from engine.spec.variables.references import Value, find_references
 from engine.spec.yaml.yaml_tree import ScalarNode, node_at, plain_value, position_at
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSource:
+class SecretSource(NamedTuple):
     """The source of a secret's value: an environment variable or a file."""
 
     env: str | None

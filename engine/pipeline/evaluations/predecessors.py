@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
@@ -25,8 +25,7 @@ COPIED_ROWS = "each row may be there "
 """The beginning of the note on a batch in which each row occurs several times."""
 
 
-@dataclass(frozen=True, slots=True)
-class Predecessors:
+class Predecessors(NamedTuple):
     """Earlier evaluations of a store that affect a new one.
 
     Attributes
@@ -146,7 +145,7 @@ def explain_evaluation(
     if replaced is None or time is None:
         return reason
     superseding = f"supersedes evaluation {replaced.name}" + (f" of {time.text}" if replaced.name != time.text else "")
-    return replace(reason, reason="; ".join(filter(None, [superseding, reason.reason])))
+    return reason._replace(reason="; ".join(filter(None, [superseding, reason.reason])))
 
 
 def take_over_numbers(
