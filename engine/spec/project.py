@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, RefusedPathError, Severity, SpecError, UsageError
@@ -25,7 +25,6 @@ from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import ExportStep, ReportStep, Scenario
-from engine.spec.revisions.confinement import Confinement
 from engine.spec.revisions.revision_file import Revision, follow_link
 from engine.spec.spec_files import SpecFiles, find_home
 from engine.spec.stored_data import (
@@ -41,6 +40,9 @@ from engine.spec.stored_data import (
 from engine.spec.variables.moment import list_moment_values
 from engine.spec.variables.references import Value, find_references
 from engine.spec.yaml.yaml_tree import ScalarNode, node_at, plain_value, position_at
+
+if TYPE_CHECKING:
+    from engine.spec.revisions.confinement import Confinement
 
 
 class SecretSource(NamedTuple):
@@ -99,7 +101,7 @@ class ProjectSpec:
         return self.revision.number if self.revision else 0
 
     @property
-    def confinement(self) -> Confinement | None:
+    def confinement(self) -> "Confinement | None":
         """Its confinement on a node; None if it is on no node."""
         return self._files.confinement
 

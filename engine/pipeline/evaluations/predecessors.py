@@ -31,9 +31,9 @@ class Predecessors(NamedTuple):
     Attributes
     ----------
     equal
-        One with the same fingerprints and, if a time is declared, of that time.
+        One with the same fingerprints and, if a time is declared, of that time; without its details.
     superseded
-        The one of the declared time and model, which the new one replaces in the history.
+        The one of the declared time and model, which the new one replaces in the history; without its details.
     repeated
         One of another declared time with the same data as its batch.
     twin
@@ -85,7 +85,8 @@ def find_predecessors(
     if time is None:
         current = equal = evaluations.find(store, fingerprints)
     else:
-        current = evaluations.find_newest(store, EvaluationFilter(at=time, model=fingerprints.model))
+        of_time = EvaluationFilter(at=time, model=fingerprints.model)
+        current = evaluations.find_newest(store, of_time, details=False)
         equal = current if current and current.fingerprints == fingerprints else None
     if equal is not None and not force:
         return Predecessors(equal)
@@ -139,7 +140,11 @@ def explain_evaluation(
     elif time is not None and at_time is None:
         reason = ChangeReason("new", f"there is no evaluation for {time.text} yet", [])
     else:
-        earlier = [PastFacts(at_time.name, at_time.facts)] if at_time else evaluations.list_facts(store, MAX_CANDIDATES)
+        earlier = (
+            [PastFacts(at_time.name, evaluations.get(at_time.id).facts)]
+            if at_time
+            else evaluations.list_facts(store, MAX_CANDIDATES)
+        )
         never, since = "it was never evaluated", "" if replaced else "evaluation "
         reason = explain_change(facts, earlier, places, context.project, never=never, since=since)
     if replaced is None or time is None:

@@ -26,7 +26,6 @@ from engine.spec.resources.evaluation_stores import (
     RollingReference,
     SamePeriodReference,
 )
-from engine.views.facts import COMPARED_WITH_ITSELF
 
 if TYPE_CHECKING:
     from engine.evaluation.snapshots.snapshot import Snapshot
@@ -129,6 +128,8 @@ def _refer_to_batch(
     context: BuildContext,
 ) -> Reference:
     """Return the batch as its own reference, for the first evaluation of a store, which later ones need."""
+    from engine.views.facts import COMPARED_WITH_ITSELF
+
     facts = {"kind": kind, "datasets": batch.provenance()}
     return _refer_to_table(batch, facts, store, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
 

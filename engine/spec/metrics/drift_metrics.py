@@ -1,13 +1,14 @@
 """The metrics of a batch that need no labels: drift of the whole batch, of columns, of predictions, and in segments."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from engine.spec.metrics.dataset_metrics import MOMENTS
 from engine.spec.metrics.definition import ALL_ROLES, ALL_TASKS, CATEGORICAL_ROLE, NUMERICAL_ROLE, MetricDefinition
 
 
 def define_batch_metrics() -> Iterable[MetricDefinition]:
-    def store(name: str, text: str, **rest: object) -> MetricDefinition:
+    def store(name: str, text: str, **rest: Any) -> MetricDefinition:
         return MetricDefinition(name, "store", text, low=0, high=1)._replace(**rest)
 
     yield store("row_count", "Number of rows of the batch.", high=None)
