@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from engine.errors import Position
 from engine.evaluation.bounds import CheckBounds, bounds_to_json
@@ -96,8 +96,7 @@ class RunRecord:
         return "failure" if "failure" in causes else "check" if "check" in causes else None
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(NamedTuple):
     """The end of a run; `number` counts the ends of a project in the order of recording.
 
     `as_of` is the moment that the run stands for; None if it is not known, or the run was removed.
