@@ -116,14 +116,19 @@ class ProjectFiles:
         return self._read_whole(self.base + MANIFEST_FILE)
 
     def copy_file(self, path: str, target: Path) -> None:
-        """Copy a file, by its full path, to a new file; BundleError if it is damaged or the target exists."""
+        """Copy a file, by its full path, to a new file.
+
+        Raises
+        ------
+        BundleError
+            It is damaged.
+        OSError
+            The new file exists already or cannot be written.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with target.open("xb") as file:
-                for part in self._read_parts(path):
-                    file.write(part)
-        except OSError as error:
-            raise BundleError(f"{target} cannot be written: {error.strerror}") from error
+        with target.open("xb") as file:
+            for part in self._read_parts(path):
+                file.write(part)
 
     def _read_whole(self, path: str) -> bytes:
         if self.files[path] > MOST_TEXT_BYTES:

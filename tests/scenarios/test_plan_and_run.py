@@ -71,9 +71,7 @@ Call = Callable[[str], tuple[Plan, ExitCode, list[RunResult], ExitCode]]
         "{name: a, kind: build, target: missing, on_failure: warn}",
         "{name: a, kind: run_scenario, scenario: child, on_failure: warn}",
         "{name: a, kind: run_scenario, scenario: tolerant}",
-        "{name: a, kind: build, target: past}, "
         "{name: b, kind: build, target: missing, on_failure: warn, run_condition: outcome == 'SUCCESS'}",
-        "{name: a, kind: build, target: past}, "
         "{name: b, kind: run_scenario, scenario: child, on_failure: warn, run_condition: outcome == 'SUCCESS'}",
     ],
 )
@@ -81,7 +79,7 @@ def test_a_failure_that_counts_as_a_warning_has_the_exit_code_of_the_run(steps: 
     _, planned, runs, found = call(f"""
         run: main
         scenarios:
-          main: {{steps: [{steps}]}}
+          main: {{steps: [{{name: first, kind: build, target: past}}, {steps}]}}
           child: {{steps: [{{name: c, kind: build, target: missing}}]}}
           tolerant: {{steps: [{{name: t, kind: run_scenario, scenario: child, on_failure: warn}}]}}
     """)
