@@ -75,10 +75,10 @@ def verify_contract(table: Table) -> None:
         the table consists of files). Also raised if a CSV line is too short, or if polars would take the name of a
         column for a pattern of columns: "*" or "^…$".
     """
-    from engine.data.files.read_faults import find_short_line
+    from engine.data.files.read_faults import find_silent_fault
 
     with explain_read_errors(table):
-        if table.files and (fault := find_short_line(table.files)):
+        if table.files and (fault := find_silent_fault(table.files)):
             raise DataError(f"dataset {table.name!r}: {fault}")
         schema = table.frame.collect_schema()
         refuse_pattern_names(schema, f"dataset {table.name!r}")

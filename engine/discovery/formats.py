@@ -6,6 +6,7 @@ bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is rejec
 
 import re
 import zipfile
+from mmap import ACCESS_READ, mmap
 from os import SEEK_END
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from engine.errors import DataError
 _COMPRESSED_WHOLE = "is compressed as a whole: unpack it; Parquet and Arrow compress inside the file"
 
 _HEAD_BYTES = 4096
+_BLOCK_BYTES = 4096
+"""The smallest block that file systems reserve, other than very small ones."""
 
 _FOREIGN_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "a spreadsheet", SAVE_AS_CSV),
@@ -138,6 +141,29 @@ def refuse_zeros_at_end(path: Path) -> None:
                 f"{path} ends in zero bytes, so it is not complete: a download that reserves space leaves them, and so "
                 "does a loss of power; deliver the file again"
             )
+
+
+def find_zeros_inside(path: Path) -> str | None:
+    """Describe zero bytes in the middle of a text file, which a loss of power leaves where blocks were reserved for it.
+
+    polars reads them as a part of a value, and the rows that were there are missing without an error. They end with a
+    block, so one byte per block is examined, which takes less than a hundredth of the time to read the file. No text in
+    any encoding has four of them in a row.
+    """
+    if not path.stat().st_size:
+        return None
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        ends = content[_BLOCK_BYTES - 1 :: _BLOCK_BYTES]
+        block = -1
+        while (block := ends.find(0, block + 1)) >= 0:
+            end = (block + 1) * _BLOCK_BYTES
+            if content[end - 4 : end] == bytes(4):
+                line = content[:end].count(b"\n") + 1
+                return (
+                    f"{path}, line {line} has zero bytes before byte {end:,}, so a part of the file is missing: a loss "
+                    "of power leaves them, and so does an interrupted download; deliver the file again"
+                )
+    return None
 
 
 def read_head(path: Path) -> bytes:

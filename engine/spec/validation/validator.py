@@ -351,7 +351,7 @@ def _name_resource(path: SpecPath) -> str:
     return str(path[-2] if named else path[-1]).removesuffix("s")
 
 
-_RESOURCE_MAPPINGS = ("connections", "datasets", "models", "channels", "metrics", "checks")
+_RESOURCE_MAPPINGS = ("connections", "datasets", "models", "channels", "metrics", "checks", "infrastructures")
 """Keys whose values are mappings from names to resources of several kinds."""
 
 
