@@ -99,7 +99,8 @@ def exact_numbers(reference: list[Any], batch: list[Any]) -> dict[str, float | N
         if max(map(abs, values)) < 1e150 and len(values) > 1:
             mean = sum(map(Fraction, values)) / len(values)
             found[prefix + "mean"] = float(mean)
-            found[prefix + "std"] = sqrt(sum((Fraction(v) - mean) ** 2 for v in values) / (len(values) - 1))
+            if not 0 < values[-1] - values[0] < 1e-140:  # the squares of closer values are 0 on a grid
+                found[prefix + "std"] = sqrt(sum((Fraction(v) - mean) ** 2 for v in values) / (len(values) - 1))
     if reference and batch:
         points = sorted({*reference, *batch})
         ranks = [np.searchsorted(np.array(points, object), np.array(side, object)) for side in (reference, batch)]
