@@ -118,14 +118,19 @@ class ProjectFiles:
         return self.read_other(self.base + MANIFEST_FILE)
 
     def copy_file(self, path: str, target: Path) -> None:
-        """Copy a file, by its full path, to a new file; BundleError if it is damaged or the target exists."""
+        """Copy a file, by its full path, to a new file.
+
+        Raises
+        ------
+        BundleError
+            It is damaged.
+        OSError
+            The new file exists already or cannot be written.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with target.open("xb") as file:
-                for part in self._read_parts(path):
-                    file.write(part)
-        except OSError as error:
-            raise BundleError(f"{target} cannot be written: {error.strerror}") from error
+        with target.open("xb") as file:
+            for part in self._read_parts(path):
+                file.write(part)
 
     def _read_parts(self, path: str) -> Iterator[bytes]:
         left = self.files[path]

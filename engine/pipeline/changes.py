@@ -18,8 +18,7 @@ setting is therefore compared and reported as its default.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.pipeline.actions import ActionCause, Change, format_spec_path
 from engine.spec import ProjectSpec
@@ -39,8 +38,7 @@ FingerprintFacts = Mapping[str, Any]
 RolePaths = Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeReason:
+class ChangeReason(NamedTuple):
     """The reason for a computation: its kind, its text, and the list of changes."""
 
     cause: ActionCause

@@ -109,7 +109,7 @@ def drill_store(
 def _pass_on_marked(line: LogLine, listeners: Sequence[Callable[[LogLine], None]]) -> None:
     """Pass on an entry of the log marked as part of a drill, so that nobody takes its errors for real ones."""
     for listen in listeners:
-        listen(replace(line, scenario=f"drill of {line.scenario}"))
+        listen(line._replace(scenario=f"drill of {line.scenario}"))
 
 
 def _ignore_preview(_text: str) -> None:

@@ -14,6 +14,7 @@ from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 
 from ..command_line import Done, call_engine
+from ..small_disks import fill_disk, mount_small_disk
 from .reported_project import NAME, OWNED, Reader, facts, many
 
 
@@ -127,6 +128,16 @@ def test_all_pages_become_files_whose_links_lead_to_files(project):
     assert set(pages) <= linked
     assert NAME in Reader(pages["stores/two/evaluations.html"]).text
     assert engine(project, "report", "shown.yaml", "two", "--all").returncode == 2
+
+
+def test_a_disk_that_is_full_in_the_middle_keeps_the_former_pages(project, tmp_path):
+    with mount_small_disk(tmp_path / "disk", "size=1m") as disk:
+        (disk / "index.html").write_text("a former page")
+        fill = fill_disk(disk / "fill", leave=200_000)
+        refused = engine(project, "report", "shown.yaml", "--all", "-o", str(disk))
+        assert (refused.returncode, "No space left on device" in refused.stderr) == (3, True), refused.stderr
+        assert sorted(path for path in disk.rglob("*") if path.is_file()) == [fill, disk / "index.html"]
+        assert (disk / "index.html").read_text() == "a former page"
 
 
 def test_a_copy_of_many_pages_says_how_many_it_leaves_out(project, tmp_path):

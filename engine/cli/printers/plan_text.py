@@ -11,7 +11,6 @@ from rich.text import Text
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_count
-from engine.outcome import Outcome
 from engine.pipeline.actions import Action, ActionCause, Change, ReadSource
 from engine.scenarios.plan import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
@@ -96,11 +95,8 @@ def _print_step(plan: StepPlan, console: Console, indent: int) -> None:
     if plan.scenario is not None:
         _print_scenario(plan.scenario, console, indent + 2)
     elif plan.problem:
-        how: dict[Outcome | None, str] = {
-            Outcome.FAILED: "x fails: ",
-            Outcome.WARNING: "x fails, which is only a WARNING: ",
-        }
-        words = how.get(plan.outcome, "x fails if it runs: ")
+        words = "x fails" if plan.outcome else "x fails if it runs"
+        words += ": " if plan.counts_as_failure else ", which is only a WARNING: "
         _print_line(console, indent + 2, (words, "bold red"), (plan.problem, "red"))
 
 

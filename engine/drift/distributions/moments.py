@@ -33,7 +33,7 @@ class Moments:
     def from_values(cls, values: Values, counts: Counts | None = None) -> Self:
         """Compute the moments of distinct ascending values, each occurring once or `counts` times.
 
-        Where a value is infinite, or the sums overflow, the mean and the squared deviations are NaN.
+        Where a value is infinite, or a sum overflows, the mean or the squared deviations are NaN.
         """
         if not len(values):
             return cls()
@@ -42,8 +42,7 @@ class Moments:
         centre = values[len(values) // 2].item()
         centre = centre if isfinite(centre) else 0.0
         offset, squares = mean_and_squares(values, _NO_COUNTS if counts is None else counts, values.dtype.type(centre))
-        finite = isfinite(offset) and isfinite(squares)
-        return cls(rows, centre, offset if finite else nan, squares if finite else nan, low, high)
+        return cls(rows, centre, _nan_unless_finite(offset), _nan_unless_finite(squares), low, high)
 
     @classmethod
     def from_running(cls, running: RunningMoments) -> Self:
@@ -51,8 +50,7 @@ class Moments:
         rows, offset, squares = running.spread.tolist()
         if not rows:
             return cls()
-        finite = isfinite(offset) and isfinite(squares)
-        spread = (offset, squares) if finite else (nan, nan)
+        spread = map(_nan_unless_finite, (offset, squares))
         return cls(int(rows), running.middle, *spread, *running.ends.tolist())
 
     @property
@@ -75,3 +73,7 @@ class Moments:
             min(self.low, other.low),
             max(self.high, other.high),
         )
+
+
+def _nan_unless_finite(value: float) -> float:
+    return value if isfinite(value) else nan

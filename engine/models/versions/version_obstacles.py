@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.data.files.hashes import FileHashes
 from engine.formatting.lists import join_words
@@ -15,8 +15,7 @@ PROBE_TOLERANCE = 1e-9
 """Maximum absolute and relative deviation of a prediction from the stored one: sums in another order."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionObstacle:
+class VersionObstacle(NamedTuple):
     """The reason why a trained version cannot be used, as a sentence, and the versions of the differing libraries."""
 
     says: str

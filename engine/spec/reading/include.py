@@ -11,7 +11,6 @@ from pathlib import Path
 from engine.digests import digest_json, digest_texts
 from engine.errors import Position, SpecError
 from engine.spec.diagnostics import Findings
-from engine.spec.revisions.confinement import confine_deployment, select_given
 from engine.spec.revisions.revision_file import (
     RELEASES_FOLDER,
     Revision,
@@ -164,6 +163,7 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
 def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
     """Replace declarations of the spec and its settings by those of node.yaml."""
     from engine.spec.reading.node_file import load_node  # only a release on a node has one
+    from engine.spec.revisions.confinement import confine_deployment, select_given
 
     try:
         node = load_node(Path(os.path.normpath(folder.absolute() / revision.node)))

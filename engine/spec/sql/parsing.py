@@ -7,9 +7,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from engine.formatting.hints import find_similar
 from engine.spec.problem import Problem
@@ -43,8 +42,7 @@ _SQL_LEXEME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SqlQuery:
+class SqlQuery(NamedTuple):
     """A parsed query. The tree has a placeholder `_<hex index>` per reference; it is None if there are `problems`."""
 
     sql: str
