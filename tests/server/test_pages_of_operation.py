@@ -277,6 +277,7 @@ def test_the_log_of_a_run_that_has_ended_ends_its_stream(shop: Shop) -> None:
 def test_undelivered_messages_are_tried_again_or_dropped_and_sent_ones_are_not(shop: Shop) -> None:
     page = shop.browser.open("/p/shop/outbox")
     assert "could not be reached 3 times in a row" in page.text
+    assert shop.browser.read_json("/p/shop/outbox")["unreachable"]["files"]["failures"] == 3
     outbox, channels = shop.server.store.outbox, shop.server.store.channel_states
     assert shop.browser.submit("/p/shop/outbox/m-REFUSED/retry").headers["location"] == "/p/shop/outbox"
     found = outbox.find("m-REFUSED")

@@ -151,7 +151,8 @@ class UndeliveredMessages(NamedTuple):
     due: datetime | None
 
 
-class ChannelState(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ChannelState:
     """A channel that could not be reached: how many times in a row, when it is tried again, and why it failed."""
 
     channel: str
