@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engine.drift.kernels.sampling_keys import make_keys, make_keys_below
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.drawn_rows import HASH_COLUMN, MAX_SAMPLE_VALUES, draw_lowest, limit_rows, repeat_drawn_rows
+from engine.drift.reading.blocks import count_frame_rows, finds_slices
 from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
 from engine.drift.reading.row_hash import hash_values, row_content_hash
 from engine.drift.reading.sources import is_spark_frame, scan_table
@@ -73,9 +74,11 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
     rows = limit_rows(len(names), rows)
     row = row_content_hash(names).alias(HASH_COLUMN)
     small = MAX_SAMPLE_VALUES // len(names)
-    head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
-    whole = head if len(head) <= small else None
-    del head
+    whole = None
+    if not finds_slices(frame) or count_frame_rows(frame) <= small:  # a Parquet file tells its rows unread
+        head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
+        whole = head if len(head) <= small else None
+        del head
     with TemporaryDirectory(prefix="engine-sample-") as folder:
         counts = _HashCounter(Path(folder))
         if whole is not None:
