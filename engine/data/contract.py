@@ -6,9 +6,8 @@ rule by rule would read the data once per rule.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -116,8 +115,7 @@ def _count_violations(table: Table, rules: Sequence["_Rule"]) -> tuple[list[int]
     return [found[key] for key in named], found["rows"] if rows is None else rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     """One rule of one column.
 
     `value` is the column with NaN as null. `is_violation` is true in each row that breaks the rule; None for `unique`,

@@ -6,7 +6,6 @@ bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is rejec
 
 import re
 import zipfile
-from mmap import ACCESS_READ, mmap
 from os import SEEK_END
 from pathlib import Path
 
@@ -42,7 +41,7 @@ _FOREIGN_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def recognize_format(path: Path, compression: str | None = None) -> str:
+def recognize_format(path: Path, compression: str | None) -> str:
     """Return the format of a file: csv, parquet, ndjson or arrow.
 
     Parameters
@@ -150,20 +149,28 @@ def find_zeros_inside(path: Path) -> str | None:
     block, so one byte per block is examined, which takes less than a hundredth of the time to read the file. No text in
     any encoding has four of them in a row.
     """
-    if not path.stat().st_size:
-        return None
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        ends = content[_BLOCK_BYTES - 1 :: _BLOCK_BYTES]
-        block = -1
-        while (block := ends.find(0, block + 1)) >= 0:
-            end = (block + 1) * _BLOCK_BYTES
-            if content[end - 4 : end] == bytes(4):
-                line = content[:end].count(b"\n") + 1
-                return (
-                    f"{path}, line {line} has zero bytes before byte {end:,}, so a part of the file is missing: a loss "
-                    "of power leaves them, and so does an interrupted download; deliver the file again"
-                )
+    part = bytearray(256 * _BLOCK_BYTES)
+    before = 0
+    with path.open("rb") as file:
+        while size := file.readinto(part):
+            ends = part[_BLOCK_BYTES - 1 : size : _BLOCK_BYTES]
+            block = -1
+            while (block := ends.find(0, block + 1)) >= 0:
+                end = (block + 1) * _BLOCK_BYTES
+                if part[end - 4 : end] == bytes(4):
+                    return (
+                        f"{path}, line {_count_lines(path, before + end)} has zero bytes before byte {before + end:,}, "
+                        "so a part of the file is missing: a loss of power leaves them, and so does an interrupted "
+                        "download; deliver the file again"
+                    )
+            before += size
     return None
+
+
+def _count_lines(path: Path, size: int) -> int:
+    """Return the number of lines in the first bytes of a file, the last of which may be incomplete."""
+    with path.open("rb") as file:
+        return file.read(size).count(b"\n") + 1
 
 
 def read_head(path: Path) -> bytes:

@@ -105,15 +105,17 @@ class ProjectFiles:
         """
         if path.rpartition("/")[2] in NEVER_READ:
             raise BundleError(f"{path} holds keys and is never read")
-        return self._read_whole(self.root + path)
+        return self.read_other(self.root + path)
 
     def read_other(self, path: str) -> bytes:
         """Return the bytes of a file by its full path; BundleError if it is too large or damaged."""
-        return self._read_whole(path)
+        if self.files[path] > MOST_TEXT_BYTES:
+            raise BundleError(f"{_show_path(path)} is larger than {format_bytes(MOST_TEXT_BYTES)}")
+        return b"".join(self._read_parts(path))
 
     def read_manifest(self) -> bytes:
         """Return the bytes of the manifest of an export; BundleError if it is too large or damaged."""
-        return self._read_whole(self.base + MANIFEST_FILE)
+        return self.read_other(self.base + MANIFEST_FILE)
 
     def copy_file(self, path: str, target: Path) -> None:
         """Copy a file, by its full path, to a new file.
@@ -129,11 +131,6 @@ class ProjectFiles:
         with target.open("xb") as file:
             for part in self._read_parts(path):
                 file.write(part)
-
-    def _read_whole(self, path: str) -> bytes:
-        if self.files[path] > MOST_TEXT_BYTES:
-            raise BundleError(f"{_show_path(path)} is larger than {format_bytes(MOST_TEXT_BYTES)}")
-        return b"".join(self._read_parts(path))
 
     def _read_parts(self, path: str) -> Iterator[bytes]:
         left = self.files[path]

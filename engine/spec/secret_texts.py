@@ -48,7 +48,7 @@ _MOST_BITS = 3.0
 """Bits per character from which a long word with letters and digits may be a key."""
 
 
-def may_be_secret(name: str, value: object = None, section: str = "") -> bool:
+def may_be_secret(name: str, value: object, section: str = "") -> bool:
     """Return whether something of this name or value may be a secret: a password, a token, a URL with either.
 
     In a `section` of the spec that can hold secrets, any text may be one that is not harmless.

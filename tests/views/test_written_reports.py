@@ -1,10 +1,7 @@
 """Reports in files and in mails: what the step, the reporter and the verb write."""
 
 import dataclasses
-import os
 import re
-import subprocess
-import sys
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from engine.spec import Secrets, load
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 
+from ..command_line import Done, call_engine
 from ..small_disks import fill_disk, mount_small_disk
 from .reported_project import NAME, OWNED, Reader, facts, many
 
@@ -87,12 +85,8 @@ def test_a_page_too_large_for_mail_is_reported_instead(project):
     assert [part.name for part in message.attachments] == [""]
 
 
-def engine(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [Path(sys.executable).with_name("engine"), *arguments],
-        cwd=project.parent, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
+def engine(project: Path, *arguments: str) -> Done:
+    return call_engine(project.parent, *arguments, NO_COLOR="1")
 
 
 def test_the_verb_writes_the_page(project):

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_count
 from engine.pipeline.actions import Action, ActionCause, Change, ReadSource
 from engine.scenarios.plan import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
@@ -153,12 +154,12 @@ def _summarize_plan(plan: Plan) -> str:
     sends = sum(action.because in ("always", "depends") for action in senders)
     problems = [step.outcome is None for step in plan.all_steps() if step.problem and step.scenario is None]
     failures = [
-        f"{count} {'step' if count == 1 else 'steps'} {verb} fail"
+        f"{format_count(count, 'step')} {verb} fail"
         for verb, count in (("will", problems.count(False)), ("may", problems.count(True)))
         if count
     ]
     parts = [*failures, ", ".join(counts) or "nothing to compute", f"{reused} reused"]
-    return "; ".join([*parts, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else parts)
+    return "; ".join([*parts, f"{format_count(sends, 'message')} may be sent"] if sends else parts)
 
 
 _SUMMARY_WORDS = {

@@ -30,23 +30,17 @@ class Moments:
     high: float = nan
 
     @classmethod
-    def from_values(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
+    def from_values(cls, values: Values, counts: Counts | None = None) -> Self:
         """Compute the moments of distinct ascending values, each occurring once or `counts` times.
 
         Where a value is infinite, or a sum overflows, the mean or the squared deviations are NaN.
-
-        Parameters
-        ----------
-        centre
-            Number subtracted before summing; by default the value in the middle of the array.
         """
         if not len(values):
             return cls()
         low, high = values[0].item(), values[-1].item()
         rows = len(values) if counts is None else int(counts.sum())
-        if centre is None:
-            centre = values[len(values) // 2].item()
-            centre = centre if isfinite(centre) else 0.0
+        centre = values[len(values) // 2].item()
+        centre = centre if isfinite(centre) else 0.0
         offset, squares = mean_and_squares(values, _NO_COUNTS if counts is None else counts, values.dtype.type(centre))
         return cls(rows, centre, _nan_unless_finite(offset), _nan_unless_finite(squares), low, high)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from engine.errors import Position
 from engine.evaluation.bounds import CheckBounds, bounds_to_json
@@ -95,8 +95,7 @@ class RunRecord:
         return worst_cause(step.cause for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(NamedTuple):
     """The end of a run; `number` counts the ends of a project in the order of recording.
 
     `as_of` is the moment that the run stands for; None if it is not known, or the run was removed.
