@@ -27,10 +27,11 @@ def describe_error(error: BaseException) -> str:
         re.DOTALL,
     ):
         before, after, column, failed, rows, examples = found.groups()
-        return (
-            f"{failed} of {rows} values of column {column!r} cannot be converted from {_name_type(before)} to "
-            f"{_name_type(after)}{examples}"
-        )
+        if before[0] + after[0] in ("ui", "iu", "uu", "ii"):
+            source, target = (f"{'UInt' if one[0] == 'u' else 'Int'}{one[1:]}" for one in (before, after))
+        else:
+            source, target = _name_type(before), _name_type(after)
+        return f"{failed} of {rows} values of column {column!r} cannot be converted from {source} to {target}{examples}"
     return text
 
 

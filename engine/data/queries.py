@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 import polars as pl
+from polars import selectors
 
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.table import Table
@@ -33,8 +34,9 @@ def bind_query(query: str, variables: Mapping[str, Value]) -> str:
 def plan_query(query: str, inputs: tuple[Table, ...], locate: Callable[[str], str] = str) -> pl.LazyFrame:
     """Return the lazy frame of a query over its input tables.
 
-    If the query computes, whole numbers of fewer than 64 bits are 64-bit numbers in it: polars computes in the type of
-    a column, and wraps what does not fit, without an error.
+    If the query computes, whole numbers of fewer than 64 bits are 64-bit numbers in it, and so are columns of type
+    UInt64 that it computes with: polars computes in the type of a column or of a function's result, and wraps what does
+    not fit, without an error.
 
     Parameters
     ----------
@@ -54,7 +56,10 @@ def plan_query(query: str, inputs: tuple[Table, ...], locate: Callable[[str], st
     try:
         frames = {table.name: table.frame for table in inputs}
         if sql.computes_values(query):
-            frames = {name: frame.with_columns(pl.col(_NARROW).cast(pl.Int64)) for name, frame in frames.items()}
+            query = sql.widen_functions(query)
+            unsigned = selectors.by_dtype(pl.UInt64) & selectors.by_name(*sql.list_operands(query), require_all=False)
+            wide = (selectors.by_dtype(_NARROW) | unsigned).cast(pl.Int64)
+            frames = {name: frame.with_columns(wide) for name, frame in frames.items()}
         with pl.SQLContext(frames) as context:
             frame = context.execute(query, eager=False)
             frame.collect_schema()

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import datetime, time
 from pathlib import Path
 
 import polars as pl
@@ -51,6 +52,24 @@ def test_queries_join_datasets_and_other_queries(project):
         ),
         ("SELECT TOTAL(cents) AS n FROM narrow", [(6_000_000_000,)]),
         ("SELECT CAST(LENGTH('abc') AS BIGINT) - 5 AS n FROM narrow LIMIT 1", [(-2,)]),
+        ("SELECT LENGTH('abc') - 5 AS n FROM narrow LIMIT 1", [(-2,)]),
+        ("SELECT MAX(char_length ('abc')) - 5 AS n FROM narrow", [(-2,)]),
+        ("SELECT STRPOS('(x', 'y') - 1 AS n, 'LENGTH(' AS t FROM narrow LIMIT 1", [(-1, "LENGTH(")]),
+        (
+            "SELECT POSITION('y' IN 'xyz') - LENGTH('((x' || SUBSTR('ab', LENGTH('a'))) AS n FROM narrow LIMIT 1",
+            [(-3,)],
+        ),
+        ("SELECT EXTRACT(DAY FROM DATE '2026-11-30') * 10 AS n FROM narrow LIMIT 1", [(300,)]),
+        ("SELECT EXTRACT(EPOCH FROM day) + 0.5 AS n FROM narrow LIMIT 1", [(86400.75,)]),
+        ("SELECT EXTRACT(TIME FROM day) AS t, shop - 2 AS n FROM narrow WHERE shop = 2", [(time(0, 0, 0, 250_000), 0)]),
+        (
+            "SELECT DAY(day) AS d, SUM(shop) AS n FROM narrow GROUP BY DAY(day) HAVING DAY(day) > 1 ORDER BY DAY(day)",
+            [(2, 4)],
+        ),
+        ("SELECT id - 3 AS n FROM narrow ORDER BY n", [(-2,), (-1,), (0,)]),
+        ("SELECT -a AS n FROM (SELECT id AS a FROM narrow) ORDER BY n", [(-3,), (-2,), (-1,)]),
+        ("SELECT a.id - b.key AS n FROM narrow a JOIN narrow b ON a.id = b.key ORDER BY n", [(0,), (0,), (0,)]),
+        ("SELECT big, shop - 2 AS n FROM narrow WHERE shop = 2", [(2**64 - 1, 0)]),
         ("SELECT 2 * cents AS n FROM narrow WHERE shop = 2", [(4_000_000_000,)]),
         ("SELECT shop - 2 AS n FROM narrow ORDER BY n", [(-1,), (-1,), (0,)]),
         ("SELECT -shop AS n FROM narrow ORDER BY n", [(-2,), (-1,), (-1,)]),
@@ -63,10 +82,36 @@ def test_queries_join_datasets_and_other_queries(project):
 )
 def test_whole_numbers_do_not_wrap(project, tmp_path, sql, rows):
     pl.DataFrame(
-        {"shop": [1, 1, 2], "cents": [2_000_000_000] * 3}, schema={"shop": pl.UInt8, "cents": pl.Int32}
+        {
+            "shop": [1, 1, 2],
+            "cents": [2_000_000_000] * 3,
+            "id": [1, 2, 3],
+            "key": [1, 2, 3],
+            "big": [2**64 - 1] * 3,
+            "day": [datetime(1970, 1, 2, 0, 0, 0, 250_000)] * 3,
+        },
+        schema={
+            "shop": pl.UInt8,
+            "cents": pl.Int32,
+            "id": pl.UInt64,
+            "key": pl.UInt64,
+            "big": pl.UInt64,
+            "day": pl.Datetime("us"),
+        },
     ).write_parquet(tmp_path / "narrow.parquet")
     datasets = project({"narrow": {"path": "narrow.parquet"}, "q": query(sql)})
     assert datasets.open("q").frame.collect().rows() == rows
+
+
+def test_an_unsigned_number_that_a_query_cannot_compute_with_is_an_error(project, tmp_path):
+    frame = pl.DataFrame({"id": [1, 2**63]}, schema={"id": pl.UInt64})
+    frame.write_parquet(tmp_path / "ids.parquet")
+    table = project({"ids": {"path": "ids.parquet"}, "q": query("SELECT id - 3 AS n FROM ids")}).open("q")
+    with (
+        pytest.raises(DataError, match="of column 'id' cannot be converted from UInt64 to Int64"),
+        explain_read_errors(table),
+    ):
+        table.frame.collect()
 
 
 def test_a_query_that_does_not_compute_keeps_the_types(project, tmp_path):

@@ -26,6 +26,7 @@ from engine.spec.sql.parsing import (
     parse_sql,
 )
 from engine.spec.sql.query_facts import TableReference, describe_query
+from engine.spec.sql.wide_functions import widen_functions
 from engine.spec.variables.moment import MOMENT_NAMES
 from engine.spec.variables.references import VariableReference, suggest_variable
 
@@ -35,11 +36,13 @@ __all__ = [
     "find_sql_problems",
     "has_order",
     "list_columns",
+    "list_operands",
     "list_sql_variables",
     "list_tables",
     "normalize_sql",
     "outline_sql",
     "reads_stored_table",
+    "widen_functions",
 ]
 
 
@@ -78,6 +81,11 @@ def has_order(sql: str) -> bool:
 def computes_values(sql: str) -> bool:
     """Return whether the query adds, subtracts or multiplies, or sums a column."""
     return describe_query(sql).computes
+
+
+def list_operands(sql: str) -> tuple[str, ...]:
+    """Return the names of the columns that the query adds, subtracts or multiplies, or compares with these."""
+    return describe_query(sql).operands
 
 
 def find_sql_problems(sql: str, datasets: Collection[str], variables: Collection[str]) -> list[Problem]:

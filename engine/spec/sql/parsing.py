@@ -27,7 +27,7 @@ MAX_TOKENS_READ_AGAIN = 20_000
 _WRITING_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "ALTER", "DROP", "TRUNCATE")
 """Words that are not misspelt forms of SELECT, although some are similar to it."""
 
-_SQL_LEXEME = re.compile(
+SQL_LEXEME = re.compile(
     r"""(?P<escape>\$\$\{)
     |(?P<text>'(?:''|[^'])*')
     |(?P<name>"(?:""|[^"])*"|`[^`]*`)
@@ -167,7 +167,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             references.append(by_offset[at])
             at += by_offset[at].length
             continue
-        lexeme = _SQL_LEXEME.match(sql, at)
+        lexeme = SQL_LEXEME.match(sql, at)
         assert lexeme is not None  # noqa: S101 # the last alternative takes any character
         kind, text, at = lexeme.lastgroup, lexeme.group(), lexeme.end()
         if kind in ("blank", "comment"):

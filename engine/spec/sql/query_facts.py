@@ -53,6 +53,9 @@ class QueryFacts:
         Whether it gives its rows an order: whether it, not only a part of it, has ORDER BY.
     computes
         Whether it adds, subtracts or multiplies, or sums a column.
+    operands
+        The names of the columns that it adds, subtracts or multiplies, also under other names, and of those that it
+        compares with these.
     outline
         Its normal form with references instead of values, for people: `… WHERE d < ${end}`.
     """
@@ -63,6 +66,7 @@ class QueryFacts:
     columns: tuple[str, ...] | None = None
     is_ordered: bool = False
     computes: bool = False
+    operands: tuple[str, ...] = ()
     outline: str = ""
 
     @classmethod
@@ -75,6 +79,7 @@ class QueryFacts:
             columns=None if found["columns"] is None else tuple(found["columns"]),
             is_ordered=found["is_ordered"],
             computes=found["computes"],
+            operands=tuple(found["operands"]),
             outline=found["outline"],
         )
 
@@ -94,6 +99,7 @@ def _describe(query: SqlQuery) -> QueryFacts:
         columns=_list_columns(query.tree),
         is_ordered=query.tree.args.get("order") is not None,
         computes=_computes(query.tree),
+        operands=tuple(sorted(_find_operands(query.tree))),
         outline=_outline(query),
     )
 
@@ -120,6 +126,22 @@ def _computes(tree: "exp.Query") -> bool:
         if not (negative_literal or other_function):
             return True
     return False
+
+
+def _find_operands(tree: "exp.Query") -> set[str]:
+    from sqlglot import exp
+
+    def name_columns(part: "exp.Expr") -> set[str]:
+        return {column.name for column in part.find_all(exp.Column)}
+
+    found = {name for one in tree.find_all(exp.Add, exp.Sub, exp.Mul, exp.Pow, exp.Neg) for name in name_columns(one)}
+    while True:
+        named = [name_columns(one) for one in tree.find_all(exp.Alias) if one.alias in found]
+        compared = [names for one in tree.find_all(exp.EQ) if (names := name_columns(one)) & found]
+        more = found.union(*named, *compared)
+        if more == found:
+            return found
+        found = more
 
 
 def _outline(query: SqlQuery) -> str:
