@@ -14,6 +14,9 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.variables.references import Value
 
+COMPUTATION_VERSION = "2"
+"""Version of the results of queries that compute: raise it whenever such a query may give another value."""
+
 _NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 
 
@@ -79,9 +82,9 @@ def locate_query_error(message: str, name: str, project: ProjectSpec) -> str:
 
 def fingerprint_query(query: str, inputs: tuple[Table, ...]) -> str:
     """Return the digest of a query with its variables inserted: its normalized SQL, and its inputs' fingerprints."""
-    return digest_texts(
-        sql.normalize_sql(query), *(part for table in inputs for part in (table.name, table.fingerprint))
-    )
+    version = [COMPUTATION_VERSION] if sql.computes_values(query) else []
+    parts = (part for table in inputs for part in (table.name, table.fingerprint))
+    return digest_texts(sql.normalize_sql(query), *parts, *version)
 
 
 def inherit_entity(frame: pl.LazyFrame, inputs: tuple[Table, ...]) -> str | None:
