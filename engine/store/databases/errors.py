@@ -125,8 +125,14 @@ def _lacks_a_table(message: str) -> bool:
 
 
 @contextmanager
-def translate_errors(folder: Path) -> Iterator[None]:
-    """Raise the errors of the database and of the file system as StoreError."""
+def translate_errors(folder: Path, *, reading: bool = False) -> Iterator[None]:
+    """Raise the errors of the database and of the file system as StoreError.
+
+    Parameters
+    ----------
+    reading
+        Whether the folder is only read, so that a permission that is missing is that to read.
+    """
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
@@ -147,4 +153,6 @@ def translate_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in ERRNO_CAUSES:
             raise
-        raise build_store_error(folder, *ERRNO_CAUSES[error.errno], found=str(error)) from error
+        closed = reading and error.errno in (errno.EACCES, errno.EPERM)
+        cause = UNREADABLE if closed else ERRNO_CAUSES[error.errno]
+        raise build_store_error(folder, *cause, found=str(error)) from error
