@@ -181,6 +181,19 @@ def test_a_connection_that_is_ended_while_a_small_result_is_read_is_reported(dat
     assert caught.value.transient
 
 
+@pytest.mark.parametrize("rows", [1, 1_000])
+def test_a_query_that_takes_longer_than_the_server_allows(
+    open_tables: OpenDatasets, database: Database, rows: int
+) -> None:
+    slow = f"SELECT repeat('x', 9000) AS a FROM generate_series(1, {rows}) g WHERE pg_sleep({1 / rows})::text = ''"
+    database.execute(f"CREATE VIEW rows AS {slow}; ALTER ROLE {OWNER} SET statement_timeout = '300ms'")
+    try:
+        error = fail(open_tables)
+    finally:
+        database.execute(f"ALTER ROLE {OWNER} RESET statement_timeout")
+    assert re.search(WAREHOUSE + r"the query took longer than the server allows \(statement_timeout\)", str(error))
+
+
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux limits how long a request is repeated")
 def test_a_server_that_has_vanished_is_noticed_within_a_minute_by_whoever_asks_it(database: Database) -> None:
     from engine.connections.postgresql import open_postgresql

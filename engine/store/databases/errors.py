@@ -75,7 +75,8 @@ _copies: dict[Path, Path] = {}
 
 def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
     """Return an error with the folder, the cause, the message of the system (`found`), and what to do."""
-    text = f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}."
+    said = f"{cause} ({found})" if found else cause
+    text = f"state folder {folder}: {said}{'' if said.endswith('?') else '.'} What to do: {remedy}."
     for copy, original in _copies.items():
         text = text.replace(str(copy), str(original))
     return StoreError(text)
