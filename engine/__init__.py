@@ -12,8 +12,9 @@ engine` is fast.
 """
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from engine.api import EvaluationStore, Project, Run, load, run
@@ -26,14 +27,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __version__ = "0.1.0"
+__getattr__, __dir__ = export_lazily(
+    __name__, dict.fromkeys(("EvaluationStore", "Project", "Run", "load", "run"), "api")
+)
 __all__ = ["EvaluationStore", "Project", "Run", "__version__", "load", "run"]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("engine.api"), name)

@@ -1,10 +1,13 @@
 """Write files atomically: written next to their place, synced, then renamed."""
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+from tempfile import mkdtemp
 
 
 @contextmanager
@@ -26,6 +29,42 @@ def replace_file(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replace_files(folder: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a new folder inside `folder`, which is created if missing; at the end of the block its files are moved up.
+
+    If the block raises, the files of `folder` stay unchanged, so that a full disk leaves no part of the new files.
+
+    Parameters
+    ----------
+    overwrite
+        Whether existing files are replaced.
+
+    Raises
+    ------
+    OSError
+        A file cannot be written; FileExistsError if it exists and `overwrite` is false. It names the final place.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part = Path(mkdtemp(prefix=".new.", dir=folder))
+    try:
+        yield part
+        files = [path.relative_to(part) for path in part.rglob("*") if path.is_file()]
+        for file in files:
+            if not overwrite and os.path.lexists(folder / file):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder / file))
+            sync_path(part / file)
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (part / file).replace(folder / file)
+    except OSError as error:
+        if error.filename and (path := Path(error.filename)).is_relative_to(part):
+            error.filename = str(folder / path.relative_to(part))
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def remove_parts(path: Path) -> None:

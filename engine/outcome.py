@@ -5,6 +5,10 @@ Both kinds of outcomes are ordered by severity, mildest first.
 
 from collections.abc import Iterable
 from enum import IntEnum, StrEnum
+from typing import Literal
+
+FailureCause = Literal["check", "failure"]
+"""Why a step is FAILED: a check is ERROR, or the step could not run."""
 
 
 class Outcome(StrEnum):
@@ -40,6 +44,12 @@ class ExitCode(IntEnum):
 def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the most severe outcome, or SUCCESS if there is none or all are SKIPPED."""
     return max([Outcome.SUCCESS, *outcomes], key=list(Outcome).index)
+
+
+def worst_cause(causes: Iterable[FailureCause | None]) -> FailureCause | None:
+    """Return the most severe cause, or None if there is none; a step that could not run outweighs a check."""
+    found = set(causes)
+    return "failure" if "failure" in found else "check" if "check" in found else None
 
 
 def worst_check_outcome(outcomes: Iterable[CheckOutcome]) -> CheckOutcome:

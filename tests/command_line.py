@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ENGINE = Path(sys.executable).with_name("engine")
 
 Done = subprocess.CompletedProcess[str]
+Engine = Callable[..., Done]
+"""Calls the command line in the folder of a test."""
 
 
 def call_engine(folder: Path, *arguments: str | Path, timeout: float = 240, **environ: str) -> Done:

@@ -12,8 +12,8 @@ ROOT = Path(engine.__file__).parent
 PER_KIND = {("cli", "command"), ("scenarios", "run"), ("notifications", "send"), ("notifications", "describe")}
 """Functions that a table of kinds asks of each of its modules."""
 
-HOOKS = {"__getattr__", "upgrade"}
-"""Functions that Python and Alembic call by their name."""
+HOOKS = {"upgrade"}
+"""Functions that Alembic calls by their name."""
 
 ONE_WORD = {
     *("load", "run", "main"),  # the calls of the package and of the command line

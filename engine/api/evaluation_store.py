@@ -23,6 +23,7 @@ from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
 from engine.store import CheckPoint, Removal
+from engine.views.checks import select_latest
 from engine.views.store_view import describe_store
 
 if TYPE_CHECKING:
@@ -207,11 +208,8 @@ class EvaluationStore:
     def latest_checks(self, evaluation: str | None = None) -> list[CheckPoint]:
         """Return the latest results of each check of an evaluation, oldest first."""
         with self.open_state() as context:
-            points = context.store.checks.history(
-                self.name, evaluation=choose_evaluation(self.name, evaluation, context)
-            )
-        newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
-        return [point for point in points if point.created == newest[point.result.check]]
+            id_ = choose_evaluation(self.name, evaluation, context)
+            return select_latest(context.store.checks.history(self.name, evaluation=id_))
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the present checks of the spec to an evaluation; record and return the results.

@@ -12,8 +12,8 @@ from engine.api.opened_state import open_session, open_state
 from engine.api.project_tables import ProjectTables
 from engine.pipeline.context import StateContext
 from engine.pipeline.log import LogLine
-from engine.scenarios import scenario_selection
 from engine.scenarios.context import RunContext
+from engine.scenarios.scenario_selection import list_scenarios
 from engine.spec.variables.references import Value
 
 
@@ -36,7 +36,7 @@ class OpenedProject:
     @property
     def scenarios(self) -> list[str]:
         """The names of the scenarios; `default` if the spec declares none."""
-        return list(self.spec.scenarios) or [scenario_selection.DEFAULT_SCENARIO]
+        return list_scenarios(self.spec)
 
     @property
     def stores(self) -> list[str]:

@@ -36,7 +36,7 @@ def replay_target(target: str, tried: TriedValues, context: RunContext) -> Resul
     rows = [(one, False) for one in replay_checks(target, context)]
     if texts:
         rows += [(one, True) for one in replay_checks(target, replace(context, project=project)) if one.check in texts]
-    order = {one.check: place for place, (one, _) in enumerate(rows) if not _}
+    order = {one.check: place for place, (one, is_tried) in enumerate(rows) if not is_tried}
     return _tabulate_replay(sorted(rows, key=lambda row: (order[row[0].check], row[1])))
 
 

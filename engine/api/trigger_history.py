@@ -8,7 +8,7 @@ from engine.api.lookup import unknown_name
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.pipeline.context import StateContext
-from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
+from engine.scenarios.scenario_selection import is_declared, list_scenarios
 from engine.service.triggers.late_triggers import describe_late_triggers
 from engine.service.triggers.schedule import list_next_times
 from engine.spec.resources.triggers import AnyTrigger
@@ -103,4 +103,4 @@ def find_fire_of(run: RunRecord, context: StateContext) -> FireView | None:
 
 def _require_scenario(scenario: str, context: StateContext) -> None:
     if not is_declared(context.project, scenario):
-        raise unknown_name("scenario", scenario, list(context.project.scenarios) or [DEFAULT_SCENARIO])
+        raise unknown_name("scenario", scenario, list_scenarios(context.project))

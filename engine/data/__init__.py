@@ -3,8 +3,9 @@
 The names are imported at first use: a run that finds its data unchanged computes nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from engine.data.column_types import column_type
@@ -46,6 +47,7 @@ _LAZY_EXPORTS = {
     "require_unchanged_rows": "spark.reading",
     "verify_contract": "contract",
 }
+__getattr__, __dir__ = export_lazily(__name__, _LAZY_EXPORTS)
 
 __all__ = [
     "Datasets",
@@ -68,13 +70,3 @@ __all__ = [
     "require_unchanged_rows",
     "verify_contract",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY_EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"engine.data.{_LAZY_EXPORTS[name]}"), name)

@@ -6,9 +6,8 @@ rule by rule would read the data once per rule.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -76,10 +75,10 @@ def verify_contract(table: Table) -> None:
         the table consists of files). Also raised if a CSV line is too short, or if polars would take the name of a
         column for a pattern of columns: "*" or "^…$".
     """
-    from engine.data.files.read_faults import find_short_line
+    from engine.data.files.read_faults import find_silent_fault
 
     with explain_read_errors(table):
-        if table.files and (fault := find_short_line(table.files)):
+        if table.files and (fault := find_silent_fault(table.files)):
             raise DataError(f"dataset {table.name!r}: {fault}")
         schema = table.frame.collect_schema()
         refuse_pattern_names(schema, f"dataset {table.name!r}")
@@ -116,8 +115,7 @@ def _count_violations(table: Table, rules: Sequence["_Rule"]) -> tuple[list[int]
     return [found[key] for key in named], found["rows"] if rows is None else rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     """One rule of one column.
 
     `value` is the column with NaN as null. `is_violation` is true in each row that breaks the rule; None for `unique`,

@@ -164,7 +164,7 @@ class Datasets:
         # `opened` holds each table once, however many queries read it; the spec's rules exclude cycles.
         made_from = list_own_inputs(name, self.project.resources)
         with prefix_dataset_name(name):
-            pushed = self._read_pushed_query(name, dataset, made_from)
+            pushed = self._read_pushed_query(dataset, made_from)
         inputs = () if pushed else tuple(self._open_with_inputs(one, opened) for one in made_from)
         with prefix_dataset_name(name):
             if pushed and isinstance(dataset, QueryDataset):
@@ -368,7 +368,7 @@ class Datasets:
             files.hash_each(self.files)  # watch them from now on
         return frame, files
 
-    def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> "DatabaseRows | None":
+    def _read_pushed_query(self, dataset: AnyDataset, inputs: Sequence[str]) -> "DatabaseRows | None":
         """Return the rows of a query run by the database of its tables; None if it is computed in this process."""
         disturbed = self.drill.datasets if self.drill is not None else ()
         if not isinstance(dataset, QueryDataset) or dataset.materialize or not set(inputs).isdisjoint(disturbed):

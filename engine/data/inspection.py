@@ -21,7 +21,7 @@ from engine.data.contract import refuse_pattern_names
 from engine.data.files.dataset_files import DatasetFiles
 from engine.data.files.file_datasets import find_files
 from engine.data.files.hashes import InMemoryFileHashes
-from engine.data.files.read_faults import find_file_fault, find_short_line
+from engine.data.files.read_faults import find_file_fault, find_silent_fault
 from engine.data.files.watched_files import WatchedFiles, read_unchanged
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
@@ -116,7 +116,7 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
         dataset = dataset.model_copy(update={"csv": dataset.csv.model_copy(update=keys)})
     table = Table(path.name, files.scan_all(), "", files=files, rereadable=files.rereadable)
     with explain_read_errors(table):
-        if ragged := find_short_line(files):
+        if ragged := find_silent_fault(files):
             raise DataError(ragged)
     rows, columns = summarize_columns(table)
     watched.verify()

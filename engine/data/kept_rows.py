@@ -8,8 +8,7 @@ a dry run write nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,8 +71,7 @@ class KeptPlace(Protocol):
         """Replace the existing rows by those of a table; return their digest and their number."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptState:
+class KeptState(NamedTuple):
     """The state of a dataset's kept rows.
 
     Attributes

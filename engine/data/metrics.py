@@ -7,7 +7,7 @@ time for quantiles grows with the square of their number.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
-from math import isnan
+from math import inf, isnan
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -47,6 +47,8 @@ _TIME_METRICS: dict[str, _MetricExpression] = {
 }
 _COLUMN_METRICS = _METRICS_OF_ANY_TYPE | _NUMERICAL_METRICS | _TIME_METRICS
 _WHOLE_COLUMN_METRICS = ("distinct_count", "distinct_share", "median", "q05", "q25", "q75", "q95")
+SMALLEST_STD = 1e-140
+"""The standard deviation below which squared deviations lose digits, or become 0."""
 MAX_VALUES_HELD = 10_000_000
 """Maximum number of values in memory at a time; one column is always held whole."""
 
@@ -103,10 +105,23 @@ def _measure_here(frame: pl.LazyFrame, plan: Mapping[str, "_ColumnStatistic"], s
     passing = [
         _streaming_expression(asked, schema).alias(key) for key, asked in plan.items() if not asked.needs_whole_column
     ]
+    floats = {
+        key: _values_without_nan(asked.column, schema[asked.column])
+        for key, asked in plan.items()
+        if asked.statistic == "std" and schema[asked.column].is_float()
+    }
+    widths = [(value.max() - value.min()).alias(f"width of {key}") for key, value in floats.items()]
     if passing:
-        found = frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
+        found = frame.select(pl.len().alias(""), *passing, *widths).collect(engine="streaming").row(0, named=True)
     else:
         found = {"": count_frame_rows(frame)}
+    # If squared deviations overflow, or are too small for a float, all values are multiplied by a power of 2, which
+    # changes none of their digits.
+    scales = {key: 2.0**-600 for key in floats if found[key] == inf}
+    scales |= {key: 2.0**600 for key in floats if found[f"width of {key}"] and abs(found[key]) < SMALLEST_STD}
+    if scales:
+        scaled = [((floats[key].cast(pl.Float64) * by).std() / by).alias(key) for key, by in scales.items()]
+        found |= frame.select(scaled).collect(engine="streaming").row(0, named=True)
     # Passes 2 to n: metrics that need whole columns, as many columns at a time as `MAX_VALUES_HELD` allows.
     whole: dict[str, list[pl.Expr]] = {}
     for key, asked in plan.items():

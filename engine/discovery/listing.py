@@ -138,7 +138,7 @@ def list_candidate_files(path: Path, tree: FileTree = DISK) -> list[Path]:
     return _list_candidates(path, path if tree.is_folder(path) else find_fixed_folder(path), tree)[0]
 
 
-def list_named_files(path: Path, declared_format: str | None = None, tree: FileTree = DISK) -> list[Path]:
+def list_named_files(path: Path, declared_format: str | None, tree: FileTree = DISK) -> list[Path]:
     """Return the files of a path, folder or pattern, including empty ones and those of several formats.
 
     In a folder, files that are not data are left out, as when it is read.

@@ -5,8 +5,9 @@ statistics are exact or have certain bounds, and the verdicts are calibrated. Th
 use: a run in which nothing changed needs none of them, and importing numba would take much of its time.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from engine.drift.classifier.cross_fitting import cross_fit_log_odds
@@ -73,6 +74,7 @@ _LAZY_EXPORTS = {
     "unite_samples": "profiles.sampling",
     "weigh_groups": "significance.hierarchy",
 }
+__getattr__, __dir__ = export_lazily(__name__, _LAZY_EXPORTS)
 
 __all__ = [
     "KERNEL_VERSION",
@@ -111,14 +113,3 @@ __all__ = [
     "unite_samples",
     "weigh_groups",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY_EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"engine.drift.{_LAZY_EXPORTS[name]}"), name)
-    return found

@@ -13,6 +13,7 @@ from engine.dss.names import fill_references, make_name
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part, Template
 from engine.dss.variables import declare_unknown
+from engine.formatting.numbers import format_count
 from engine.spec.rules.placeholders import PLACEHOLDER
 
 _FILE_TYPES = frozenset({"Filesystem", "UploadedFiles"})
@@ -52,8 +53,7 @@ def import_datasets(state: ImportState) -> None:
         type_, _ = found.get_text("type"), found.get_text("name")
         name = state.names.targets[id_]
         line.target = f"datasets.{name}"
-        if name != id_:
-            line.note(f"renamed {name}")
+        line.note_name(name, id_)
         part = Part(found.place)
         if type_ in _SQL_TYPES:
             _describe_table(state, part, found, type_, line)
@@ -112,7 +112,7 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
             state.copies[path] = f"data/{folder}/{below}"
         part["path"] = f"data/{folder}"
         params.read_whole()
-        line.note(f"{len(data)} {'file' if len(data) == 1 else 'files'} copied to data/{folder}")
+        line.note(f"{format_count(len(data), 'file')} copied to data/{folder}")
     elif found.get_text("type") in _OTHER_FILE_TYPES:
         params.read_whole()
         part["path"] = PLACEHOLDER

@@ -31,8 +31,7 @@ def import_evaluation_stores(
         label = found.get_text("name") or id_
         name = state.names.add_target("evaluation_stores", id_, label)
         line = state.report.add("evaluation store", label, found.place, f"evaluation_stores.{name}")
-        if name != label:
-            line.note(f"renamed {name}")
+        line.note_name(name, label)
         part = Part(f"{found.place} (id {id_})")
         recipe = _find_evaluation(recipes, id_)
         if recipe is None:

@@ -39,6 +39,11 @@ class ObjectLine:
         if text not in self.notes:
             self.notes.append(text)
 
+    def note_name(self, name: str, original: str) -> None:
+        """Add a note on the object's name in the spec, if it is another one than in DSS."""
+        if name != original:
+            self.note(f"renamed {name}")
+
     def leave_out(self, reason: str) -> None:
         """Mark the object as left out, with the reason."""
         self.reason, self.target = reason, ""

@@ -105,30 +105,32 @@ class ProjectFiles:
         """
         if path.rpartition("/")[2] in NEVER_READ:
             raise BundleError(f"{path} holds keys and is never read")
-        return self._read_whole(self.root + path)
+        return self.read_other(self.root + path)
 
     def read_other(self, path: str) -> bytes:
         """Return the bytes of a file by its full path; BundleError if it is too large or damaged."""
-        return self._read_whole(path)
-
-    def read_manifest(self) -> bytes:
-        """Return the bytes of the manifest of an export; BundleError if it is too large or damaged."""
-        return self._read_whole(self.base + MANIFEST_FILE)
-
-    def copy_file(self, path: str, target: Path) -> None:
-        """Copy a file, by its full path, to a new file; BundleError if it is damaged or the target exists."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with target.open("xb") as file:
-                for part in self._read_parts(path):
-                    file.write(part)
-        except OSError as error:
-            raise BundleError(f"{target} cannot be written: {error.strerror}") from error
-
-    def _read_whole(self, path: str) -> bytes:
         if self.files[path] > MOST_TEXT_BYTES:
             raise BundleError(f"{_show_path(path)} is larger than {format_bytes(MOST_TEXT_BYTES)}")
         return b"".join(self._read_parts(path))
+
+    def read_manifest(self) -> bytes:
+        """Return the bytes of the manifest of an export; BundleError if it is too large or damaged."""
+        return self.read_other(self.base + MANIFEST_FILE)
+
+    def copy_file(self, path: str, target: Path) -> None:
+        """Copy a file, by its full path, to a new file.
+
+        Raises
+        ------
+        BundleError
+            It is damaged.
+        OSError
+            The new file exists already or cannot be written.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            for part in self._read_parts(path):
+                file.write(part)
 
     def _read_parts(self, path: str) -> Iterator[bytes]:
         left = self.files[path]

@@ -77,8 +77,7 @@ def declare_variable(state: ImportState, name: str, value: object, line: ObjectL
     taken = {*state.sections["variables"], *RESERVED_VARIABLES, *MOMENT_NAMES, *FIRE_NAMES}
     ours = make_identifier(name, taken)
     ours = ours if not ours.startswith("stepOutcome_") else f"v_{ours}"
-    if ours != name:
-        line.note(f"renamed {ours}")
+    line.note_name(ours, name)
     if isinstance(value, str):
         text: Any = read_value(value)
         known = {ref.text[2:-1].strip() for ref in find_references(value)}

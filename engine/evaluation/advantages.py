@@ -13,6 +13,7 @@ from engine.errors import ModelError
 from engine.evaluation.observation import prepare_scoring, score_rows
 from engine.evaluation.performance.measured_predictions import performance_metrics
 from engine.evaluation.record import MetricValue
+from engine.formatting.numbers import format_count
 from engine.models import Advantage, FittedModel, measure_advantage
 from engine.models.spark_pairs import Columns, ScoredSide, score_spark_pair
 from engine.spec.metrics.catalogue import CHALLENGER_METRICS, METRICS_BY_TASK
@@ -110,7 +111,7 @@ def compare_on_rows(
         entity=table.entity,
         confidence=confidence,
     )
-    left_out = f"{found.seen:,} {'row' if found.seen == 1 else 'rows'} with a label"
+    left_out = f"{format_count(found.seen, 'row')} with a label"
     notes = [f"challenger {challenger.name} is not compared on {left_out}: a model was trained on them"]
     return advantage_metrics(found), tuple(notes if found.seen else ())
 

@@ -138,7 +138,7 @@ def snapshot_side(
         snapshot = replace(snapshot, absent=_list_absent_columns(snapshot.columns, known))
         members, marks = None, None
         if segments and table.spark:
-            require_types_of_executors(table, alignment)
+            require_types_of_executors(alignment)
             values, marks = plan_marks(table, segments, segment_values)
             snapshot = add_segments(snapshot, table.spark.frame, alignment.roles, marks, values, against)
         elif segments:

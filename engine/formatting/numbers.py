@@ -13,6 +13,11 @@ def format_number(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def format_count(number: int, noun: str) -> str:
+    """Return a number of things: 1 file, 12,345 files; the plural of the noun ends in s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_cell(value: float) -> str:
     """Return a number for a table: four significant digits, or an integer with thousands separators."""
     whole = abs(value) < 1e15 and (abs(value) >= 1000 or value == int(value))

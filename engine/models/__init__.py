@@ -5,9 +5,9 @@ imported only where an estimator is fitted or rebuilt, since its import takes se
 unchanged does not need it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from engine.lazy_exports import export_lazily
 from engine.models.metrics.performance_detail import (
     EstimateDetail,
     PerformanceDetail,
@@ -102,6 +102,7 @@ _LAZY_EXPORTS = {
     "unite_classes": "classes",
     "weigh_reference": "estimation.reference_weights",
 }
+__getattr__, __dir__ = export_lazily(__name__, _LAZY_EXPORTS)
 
 __all__ = [
     "FOLDS",
@@ -160,13 +161,3 @@ __all__ = [
     "unite_classes",
     "weigh_reference",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY_EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"engine.models.{_LAZY_EXPORTS[name]}"), name)

@@ -82,7 +82,7 @@ def describe_features(
     declared: Mapping[str, str],
     *,
     included: bool,
-    max_categories: int = MAX_CATEGORIES,
+    max_categories: int,
     where: str,
 ) -> tuple[list[Feature], dict[str, str]]:
     """Describe each chosen column as a numerical or categorical feature, by its declared role, type and rows.

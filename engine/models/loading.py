@@ -70,7 +70,7 @@ def load_model(
         case SkopsModel():
             if spec.allow and (refusal := project.find_code_refusal("models", name)):
                 raise ModelError(f"{where}: the types of allow: are not loaded here, as they run code: {refusal}")
-            return _load_skops(name, spec, find_skops_file(project, name, spec), table, where)
+            return _load_skops(name, spec, find_skops_file(project, name, spec), where)
         case ScoredModel():
             return _load_scored(name, spec, table, reference_classes, where)
         case PythonModel():
@@ -111,7 +111,7 @@ class EstimatorPredictor:
             raise ModelError(f"{self.where}: the estimator cannot score these rows: {error}") from error
 
 
-def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) -> FittedModel:
+def _load_skops(name: str, spec: SkopsModel, path: Path, where: str) -> FittedModel:
     """Load a user's estimator and check that its columns, task and classes match the spec."""
     try:
         if path.stat().st_size > MAX_MODEL_BYTES:

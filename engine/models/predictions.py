@@ -57,7 +57,7 @@ class PredictionParser:
                     f"{self.where}: regression needs one column of numbers, got {self._list_columns(columns)}"
                 )
             return Predictions(values=self._to_numbers(values, "prediction"))
-        probabilities = self._parse_probabilities(columns, rows) if columns else None
+        probabilities = self._parse_probabilities(columns) if columns else None
         return Predictions(self._parse_classes(values) if values is not None else None, probabilities)
 
     def _to_columns(self, output: Any) -> dict[str, pl.Series]:
@@ -92,7 +92,7 @@ class PredictionParser:
             "array, a list, or a mapping of these"
         )
 
-    def _parse_probabilities(self, columns: Mapping[str, pl.Series], rows: int) -> npt.NDArray[np.float64]:
+    def _parse_probabilities(self, columns: Mapping[str, pl.Series]) -> npt.NDArray[np.float64]:
         """Return the probabilities, shape (rows, classes), with columns in the order of the classes."""
         if set(columns) == {"probability"} and self.positive is not None:
             positive = self._check_probabilities(columns["probability"], "probability")

@@ -47,7 +47,7 @@ def score_spark_rows(
     rows: SparkRows,
     aligning: Mapping[str, pl.Expr],
     keep: Sequence[str],
-    marks: SegmentMarks | None = None,
+    marks: SegmentMarks | None,
 ) -> pl.DataFrame:
     """Score rows in Spark.
 

@@ -5,9 +5,9 @@ sends the queued messages. The modules that compose are imported at their first 
 that only sends needs less memory.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from engine.lazy_exports import export_lazily
 from engine.notifications.attempt import Delivery, add_delivery_event, describe_event
 from engine.notifications.delivery import LAST_SECONDS, DeliveryTime, deliver_messages, send_unrecorded
 from engine.notifications.sending import Sending, decide_sending, describe_state, follow_state, has_state
@@ -29,6 +29,7 @@ _LAZY_EXPORTS = {
     "preview_silence": "preview",
     "write_message_schema": "message_document",
 }
+__getattr__, __dir__ = export_lazily(__name__, _LAZY_EXPORTS)
 
 __all__ = [
     "LAST_SECONDS",
@@ -53,13 +54,3 @@ __all__ = [
     "send_unrecorded",
     "write_message_schema",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY_EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"engine.notifications.{_LAZY_EXPORTS[name]}"), name)

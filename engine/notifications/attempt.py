@@ -13,10 +13,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from html import escape
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from engine.errors import DeliveryError, EngineError, StoreError, UnreachableError
 from engine.formatting.control_characters import single_line
@@ -55,8 +55,7 @@ CUT_SECONDS = 2.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """The state of a message after an attempt.
 
     `reason` says where it was sent, or why not. `remark` has warnings about a message that was sent, such as a file
@@ -84,7 +83,7 @@ def describe_event(delivery: Delivery, by: str, at: datetime) -> Event:
     return make_delivery_event(message.reporter, message.channel, f"{what}: {delivery.details}", severity, at)
 
 
-def add_delivery_event(store: Store, delivery: Delivery, by: str = "") -> None:
+def add_delivery_event(store: Store, delivery: Delivery, by: str) -> None:
     """Add what has become of a message to the events of its run, which may have been removed since."""
     if delivery.message.run:
         with contextlib.suppress(StoreError):

@@ -1,30 +1,34 @@
-"""Bounds the answers that requests and urllib3 read, which is what most services of apprise use.
+"""Bounds the answers that requests reads, which is what most services of apprise use, and accepts those cut off.
 
-Requests keeps a whole answer in memory, and apprise leaves no choice: an answer without end would fill it. Neither has
-a setting for this, and each message opens connections of its own. So urllib3 gets another class for its answers, a
-class attribute of `http.client`. It changes nothing outside of `bound_answers`.
+Requests keeps a whole answer in memory, and apprise leaves no choice: an answer without end would fill it. An answer
+that breaks off in its body raises an error, and the message would be sent again, although its status has arrived and
+says whether the service accepted it. Neither has a setting for this, and each message opens connections of its own. So
+the method of requests that makes an answer is replaced. It changes nothing outside of `bound_answers`.
 """
 
-import io
-import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+    from urllib3 import HTTPResponse
 
 MAX_ANSWER_BYTES = 1 << 20
-"""Number of bytes of an answer, as they are sent, after which it counts as ended."""
+"""Number of decompressed bytes of an answer after which it counts as ended."""
+
+STEP_BYTES = 1 << 10
+"""Bytes to read at once: few, since versions of urllib3 before 2.6 decompress all of them, to the thousandfold."""
 
 _bounded = threading.local()
 
 
 @contextmanager
 def bound_answers() -> Iterator[None]:
-    """Let answers that urllib3 reads in this thread end after `MAX_ANSWER_BYTES`."""
-    from urllib3.connection import HTTPConnection
-
-    HTTPConnection.response_class = _BoundedResponse
+    """Let answers that requests reads in this thread end after `MAX_ANSWER_BYTES`, or where they break off."""
+    _bound_requests()
     _bounded.here = True
     try:
         yield
@@ -32,27 +36,31 @@ def bound_answers() -> Iterator[None]:
         _bounded.here = False
 
 
-class _BoundedResponse(HTTPResponse):
-    def __init__(self, sock: socket.socket, *arguments: Any, **settings: Any) -> None:
-        super().__init__(sock, *arguments, **settings)
+@cache
+def _bound_requests() -> None:
+    from requests.adapters import HTTPAdapter
+
+    build = HTTPAdapter.build_response
+
+    def build_response(self: HTTPAdapter, req: "PreparedRequest", resp: Any) -> "Response":
         if getattr(_bounded, "here", False):
-            self.fp = io.BufferedReader(_FirstBytes(self.fp))
+            resp.stream = partial(_stream_beginning, resp, resp.stream)
+        return build(self, req, resp)
+
+    HTTPAdapter.build_response = build_response  # type: ignore[method-assign]  # see above
 
 
-class _FirstBytes(io.RawIOBase):
-    """The first bytes of a stream; after them, it has ended."""
+def _stream_beginning(
+    answer: "HTTPResponse", stream: Callable[..., Iterator[bytes]], *_: Any, **settings: Any
+) -> Iterator[bytes]:
+    """Yield the decompressed body of an answer in parts, up to the limit or the first error."""
+    from urllib3.exceptions import HTTPError
 
-    def __init__(self, stream: io.BufferedReader) -> None:
-        self._stream, self._left = stream, MAX_ANSWER_BYTES
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        read = self._stream.readinto1(memoryview(buffer)[: self._left])
-        self._left -= read
-        return read
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+    left = MAX_ANSWER_BYTES
+    with suppress(HTTPError):
+        for part in stream(STEP_BYTES, **settings):
+            yield part[:left]
+            left -= len(part)
+            if left <= 0:
+                answer.close()
+                return

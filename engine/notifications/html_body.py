@@ -67,7 +67,7 @@ def render_html_body(
     notes: Sequence[str],
     facts: RunFacts,
     redact: Callable[[str], str],
-    pictures: Sequence[tuple[str, str]] = (),
+    pictures: Sequence[tuple[str, str]],
 ) -> str:
     """Return a message as an HTML page without external resources. `redact` masks secrets in every text.
 

@@ -8,6 +8,7 @@ later sends the data of the run, although its log may be gone and its datasets m
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import views
 from engine.errors import DataError, EngineError
@@ -19,7 +20,9 @@ from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets.values import Secrets
 from engine.spec.variables.references import VariableReference, fill_references
 from engine.store import Attachment, OutboxMessage
-from engine.views import EvaluationFacts
+
+if TYPE_CHECKING:
+    from engine.views import EvaluationFacts
 
 MAX_ATTACHMENT_BYTES = 2_000_000
 """Most bytes of an attachment: mail servers commonly refuse mails of more than 10 MB, and base64 adds a third."""
@@ -29,7 +32,7 @@ MEGABYTES = MAX_ATTACHMENT_BYTES // 1_000_000
 PAGE_ATTACHMENTS = ("report", "chart")
 """Attachments that are made from the run's evaluations."""
 
-EvaluationReader = Callable[[], Sequence[EvaluationFacts]]
+EvaluationReader = Callable[[], Sequence["EvaluationFacts"]]
 CsvReader = Callable[[str], Iterable[bytes]]
 """Returns a dataset as CSV in pieces, header first, so that only the attached part is read."""
 
@@ -124,7 +127,7 @@ def _mark_missing(reference: VariableReference) -> str:
     return f"[{reference.text} has no value in this run]"
 
 
-def _render_page(wanted: str, facts: EvaluationFacts, redact: Callable[[str], str]) -> tuple[Attachment, str]:
+def _render_page(wanted: str, facts: "EvaluationFacts", redact: Callable[[str], str]) -> tuple[Attachment, str]:
     """Return the report or the chart of an evaluation as an attachment, and its description as text."""
     view = views.describe_evaluation(facts)
     name = redact(facts.file_name)

@@ -11,8 +11,8 @@ end of a condition is reported only if its beginning was.
 earlier times than the newest ones (a backfill), neither alerts nor recovers.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, time
+from typing import NamedTuple
 
 from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration
@@ -25,8 +25,7 @@ HOLDS, HOLDS_NOT = "holds", "does not hold"
 """The observation of a run by a reporter with a run condition; without one, the observation is the run's outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """Whether a reporter sends.
 
     Attributes
@@ -106,7 +105,7 @@ def follow_state(
     before = known if known and known.definition == definition else None
     before = before or ReporterState(scenario, reporter.name, definition, usual, moment, usual, None, moment)
     if not reporter.active:
-        return replace(plain, state=before)
+        return plain._replace(state=before)
     past = ""
     if backfill:
         past = "the run has evaluated earlier times than the newest ones"
@@ -116,9 +115,9 @@ def follow_state(
         return Sending(False, f"{past}: past times neither start nor end an alert", held_back=plain.sends)
     observed = _observe_run(reporter, facts)
     since = before.since if observed == before.observed else moment
-    state = replace(before, observed=observed, since=since, as_of=max(moment, before.as_of))
+    state = before._replace(observed=observed, since=since, as_of=max(moment, before.as_of))
     if not reporter.only_on_change:
-        return _apply_cooldown(reporter, state, now) if plain.sends else replace(plain, state=state)
+        return _apply_cooldown(reporter, state, now) if plain.sends else plain._replace(state=state)
     if observed == before.told:
         sent = f", and its message was made at {format_second(state.sent_at)}" if state.sent_at else ""
         # Not "nothing has changed": another problem may have begun, under the same condition.
@@ -129,7 +128,7 @@ def follow_state(
         return Sending(False, plain.reason or unchanged, state=state)
     if observed == usual and unmuted is not None and _is_other_than(usual, reporter, unmuted):
         reason = "it would report a recovery, but only muted checks make the difference"
-        return Sending(False, reason, held_back=True, state=replace(state, told=usual))
+        return Sending(False, reason, held_back=True, state=state._replace(told=usual))
     if observed == usual:
         return _report_recovery(reporter, before, state)
     return _apply_cooldown(reporter, state, now)
@@ -176,7 +175,7 @@ def _is_other_than(usual: str, reporter: Reporter, facts: ConditionFacts) -> boo
 
 
 def _report_recovery(reporter: Reporter, before: ReporterState, state: ReporterState) -> Sending:
-    state = replace(state, told=state.observed)
+    state = state._replace(told=state.observed)
     since = format_second(before.since)
     if reporter.run_condition is None:
         text = f"The outcome is {state.observed} again; it was {before.observed} since {since}."
@@ -197,4 +196,4 @@ def _apply_cooldown(reporter: Reporter, state: ReporterState, now: datetime) -> 
                 f"at {format_second(state.sent_at)}: the next one at {format_second(over)} at the earliest"
             )
             return Sending(False, reason, held_back=True, state=state)
-    return Sending(True, state=replace(state, told=state.observed, sent_at=now))
+    return Sending(True, state=state._replace(told=state.observed, sent_at=now))

@@ -18,8 +18,7 @@ setting is therefore compared and reported as its default.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.pipeline.actions import ActionCause, Change, format_spec_path
 from engine.spec import ProjectSpec
@@ -39,8 +38,7 @@ FingerprintFacts = Mapping[str, Any]
 RolePaths = Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeReason:
+class ChangeReason(NamedTuple):
     """The reason for a computation: its kind, its text, and the list of changes."""
 
     cause: ActionCause
@@ -80,6 +78,14 @@ def explain_change(
     if not found:  # equal facts, different fingerprints: the function that computes fingerprints has changed
         found = [Change(kind="version", what="fingerprint", says="the way fingerprints are computed has changed")]
     return ChangeReason("changed", f"since {since}{nearest.label}" if since else "", found)
+
+
+def list_evaluation_places(store: str, project: ProjectSpec) -> RolePaths:
+    """Return the path of the resource that plays each role in the facts of a store's evaluation."""
+    spec = project.evaluation_stores[store]
+    places = {"store": ("evaluation_stores", store), "dataset": ("datasets", spec.dataset)}
+    models = {"model": spec.model, "challenger": spec.challenger}
+    return places | {role: ("models", name) for role, name in models.items() if name}
 
 
 def find_changes(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from engine.evaluation.record import Evaluation
 from engine.formatting.control_characters import single_line
 from engine.pipeline.actions import Change
-from engine.pipeline.changes import find_changes
+from engine.pipeline.changes import find_changes, list_evaluation_places
 from engine.pipeline.context import BuildContext
 from engine.spec.resources.checks import select_active_checks
 from engine.store import EvaluationFilter
@@ -33,12 +33,7 @@ def _summarize_store(evaluation: Evaluation, context: BuildContext) -> str:
     if earlier is None:
         judged = select_active_checks(context.project.evaluation_stores[name].checks)
         return f"{name}: there is no earlier evaluation{' whose checks were OK' if judged else ''} to compare with"
-    spec = context.project.evaluation_stores[name]
-    places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
-    if spec.model:
-        places["model"] = ("models", spec.model)
-    if spec.challenger:
-        places["challenger"] = ("models", spec.challenger)
+    places = list_evaluation_places(name, context.project)
     found = find_changes(earlier.facts, evaluation.facts, places, context.project)
     if earlier.engine_version != evaluation.engine_version:
         versions = f"version of engine {earlier.engine_version} → {evaluation.engine_version}"

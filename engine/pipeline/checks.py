@@ -1,8 +1,9 @@
 """Applies the checks of an evaluation store to one of its evaluations, or those of a dataset to its metrics."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
+from typing import NamedTuple
 
 from engine.errors import DataError
 from engine.evaluation.checks.application import apply_check
@@ -34,8 +35,7 @@ RECENT_EVALUATIONS = 100
 """Most recent evaluations from which a plan estimates their frequency."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedChecks:
+class AppliedChecks(NamedTuple):
     """The results of checks, and the metrics that they used; none if a dataset failed its checks."""
 
     results: Sequence[CheckResult]

@@ -5,9 +5,10 @@ read again; only its ages grow. Checks are always applied.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.data.table import Table
 from engine.digests import digest_json
@@ -46,8 +47,7 @@ _NO_VALUE = "the column has no values, too few of them, or values so large that 
 """Why a built-in metric has no value: the mean of nothing, the standard deviation of one value, a sum of 1e308s."""
 
 
-@dataclass(frozen=True, slots=True)
-class InspectedDataset:
+class InspectedDataset(NamedTuple):
     """A dataset that passed its contract and its checks, with its table and metrics."""
 
     table: Table

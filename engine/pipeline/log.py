@@ -8,10 +8,10 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Level = Literal["info", "warning", "error"]
 _ENGINE_FOLDER = Path(__file__).parents[1]
@@ -20,8 +20,7 @@ STARTED = "started"
 """The entry at the start of each step, which shows the step in which a run was killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One entry of the log. `step` is empty if the entry concerns the whole run."""
 
     at: datetime
@@ -63,7 +62,7 @@ class LogFiles:
             with self.text_path.open("a", encoding="utf-8") as people:
                 people.write(f"{line.at:%Y-%m-%d %H:%M:%S}Z {line.level:7} {where}{line.text}\n")
             with (self.folder / "log.jsonl").open("a", encoding="utf-8") as programs:
-                programs.write(json.dumps({**asdict(line), "at": line.at.isoformat()}, ensure_ascii=False) + "\n")
+                programs.write(json.dumps({**line._asdict(), "at": line.at.isoformat()}, ensure_ascii=False) + "\n")
         except OSError as error:
             first = self.failure is None
             self.failure = self.failure or error
@@ -99,7 +98,7 @@ class RunLog:
         line = LogLine(self.clock(), level, self.scenario, self.step, self.redact(text))
         if self.files and (error := self.files.append(line)):
             problem = f"{self.files.text_path} cannot be written: {error.strerror or error}; the run goes on without it"
-            self.pass_on(replace(line, level="warning", text=self.redact(problem)))
+            self.pass_on(line._replace(level="warning", text=self.redact(problem)))
         self.pass_on(line)
 
     def pass_on(self, line: LogLine) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations  # the types of models are named here and loa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -52,8 +52,7 @@ class TrainingData:
         return cls(table["fingerprint"], settings.get("entity"), roles)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelHandle:
+class ModelHandle(NamedTuple):
     """A model that can be loaded.
 
     Attributes

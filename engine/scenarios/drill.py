@@ -8,7 +8,6 @@ copy, and so is an earlier evaluation of the present batch. So both batches are 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from engine.data import Table, explain_read_errors
 from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
@@ -24,14 +23,13 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.drill_result import DrillResult, collect_checks, list_all_steps
 from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario
-from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, list_run_scenarios
+from engine.scenarios.scenario_selection import list_run_scenarios, list_scenarios, require_scenarios
 from engine.scenarios.session import open_session
 from engine.spec import ProjectSpec
 from engine.spec.disturbances import Disturbance, Drill
 from engine.spec.metrics.names import MetricName
 from engine.spec.resources.evaluation_stores import EvaluationReference
 from engine.spec.resources.scenarios import AnyStep, BuildStep, RunScenarioStep, SetVariablesStep
-from engine.store import utc_now
 from engine.store.retention.forgetting import forget_evaluations, forget_measurements, forget_runs
 
 
@@ -40,10 +38,9 @@ def drill_store(
     store: str,
     disturbances: Sequence[Disturbance],
     *,
-    scenarios: Sequence[str] = (),
+    scenarios: Sequence[str],
     environ: Mapping[str, str] = os.environ,
-    clock: Callable[[], datetime] = utc_now,
-    listeners: Sequence[Callable[[LogLine], None]] = (),
+    listeners: Sequence[Callable[[LogLine], None]],
 ) -> DrillResult:
     """Run the scenarios that build and check a store, without and with disturbances; keep and send nothing.
 
@@ -70,9 +67,9 @@ def drill_store(
         )
     if not disturbances:
         raise UsageError("a drill needs a disturbance, such as --shift COLUMN=+0.5sd; engine drill --help shows all")
-    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="dry run") as context:
+    with open_session(project, environ=environ, listeners=listeners, mode="dry run") as context:
         names = _choose_scenarios(store, scenarios, context)
-        others = [name for name in _list_declared(project) if name not in names and _uses_store(name, store, context)]
+        others = [name for name in list_scenarios(project) if name not in names and _uses_store(name, store, context)]
         builds = [build for name in names for build in _list_builds(name, store, context)]
         for build in builds:
             _require_possible_in(store, disturbances, build)
@@ -112,7 +109,7 @@ def drill_store(
 def _pass_on_marked(line: LogLine, listeners: Sequence[Callable[[LogLine], None]]) -> None:
     """Pass on an entry of the log marked as part of a drill, so that nobody takes its errors for real ones."""
     for listen in listeners:
-        listen(replace(line, scenario=f"drill of {line.scenario}"))
+        listen(line._replace(scenario=f"drill of {line.scenario}"))
 
 
 def _ignore_preview(_text: str) -> None:
@@ -121,11 +118,8 @@ def _ignore_preview(_text: str) -> None:
 
 def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> list[str]:
     """Return the scenarios to run: those that are named, else those described at `drill_store`."""
-    declared = _list_declared(context.project)
-    for name in named:
-        if name not in declared:
-            raise UsageError(f"there is no scenario {name!r}{suggest_name(name, declared)}")
-    building = [name for name in declared if any(_list_builds(name, store, context))]
+    require_scenarios(named, context.project)
+    building = [name for name in list_scenarios(context.project) if any(_list_builds(name, store, context))]
     if not building:
         raise UsageError(
             f"no scenario builds evaluation store {store!r}, so no check would alert anybody: add a step "
@@ -141,10 +135,6 @@ def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> 
     run = list_run_scenarios(context.project)
     builders = [place for place, name in enumerate(run) if name in building]
     return run[builders[-1] :] if builders else building[-1:]
-
-
-def _list_declared(project: ProjectSpec) -> list[str]:
-    return list(project.scenarios) or [DEFAULT_SCENARIO]
 
 
 def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunContext]:

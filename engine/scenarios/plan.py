@@ -25,7 +25,15 @@ class StepPlan(FrozenModel):
     outcome: Outcome | None = Field(
         None, description="The outcome as far as it is known before the run: FAILED, SKIPPED, …; null if it is not."
     )
+    on_failure: Literal["fail", "warn"] = Field(
+        "fail", description="Whether a failure makes the step FAILED or only WARNING."
+    )
     scenario: "ScenarioPlan | None" = Field(None, description="The plan of the scenario that the step runs.")
+
+    @property
+    def counts_as_failure(self) -> bool:
+        """Whether the step will be FAILED, or would be if it ran."""
+        return bool(self.problem) and self.on_failure == "fail"
 
 
 class ScenarioPlan(FrozenModel):
@@ -34,6 +42,12 @@ class ScenarioPlan(FrozenModel):
     scenario: str = Field(description="The scenario's name.")
     steps: list[StepPlan] = Field([], description="The steps in order, repeated for each iteration of for_each.")
     reporters: list[Action] = Field([], description="The messages that its reporters may send.")
+
+    def failing_steps(self) -> Iterator[StepPlan]:
+        """Yield each step because of which the scenario will be FAILED, or would be if the step ran."""
+        for step in self.steps:
+            if step.counts_as_failure:
+                yield from [step] if step.scenario is None else step.scenario.failing_steps()
 
     def all_steps(self) -> Iterator[StepPlan]:
         """Yield every step, including the steps of the scenarios that it runs."""
@@ -59,6 +73,11 @@ class Plan(FrozenModel):
         for scenario in self.scenarios:
             yield from scenario.all_steps()
 
+    def failing_steps(self) -> Iterator[StepPlan]:
+        """Yield each step because of which a scenario will be FAILED, or would be if the step ran."""
+        for scenario in self.scenarios:
+            yield from scenario.failing_steps()
+
     def all_actions(self) -> list[Action]:
         """Return every action of every step that runs or may run."""
         return [action for step in self.all_steps() for action in step.actions]
@@ -67,9 +86,8 @@ class Plan(FrozenModel):
     def exit_code(self) -> ExitCode:
         """USAGE if a finding is an error, COULD_NOT_RUN if a step will fail, or would if it ran; else OK.
 
-        A step with `on_failure: warn` that will fail is a WARNING, as in a run.
+        The failure of a step with `on_failure: warn` does not count, as in a run.
         """
         if any(finding.severity is Severity.ERROR for finding in self.findings):
             return ExitCode.USAGE
-        failing = any(step.problem and step.outcome is not Outcome.WARNING for step in self.all_steps())
-        return ExitCode.COULD_NOT_RUN if failing else ExitCode.OK
+        return ExitCode.COULD_NOT_RUN if any(self.failing_steps()) else ExitCode.OK

@@ -156,7 +156,7 @@ class PlanExecutor:
         """Plan the scenario that the step runs. The step will fail if a step of that scenario will fail."""
         uncertain = self._uncertain - step.variables.keys()
         child, ends = self._planner.predict_scenario(step.scenario, context.with_values(step.variables), uncertain)
-        failing = [planned for planned in child.steps if planned.problem and planned.outcome is not Outcome.WARNING]
+        failing = [planned for planned in child.steps if planned.counts_as_failure]
         certain = any(planned.outcome is Outcome.FAILED for planned in failing)
         problem = f"step {failing[0].name!r} of scenario {step.scenario!r} will fail" if failing else ""
         return _Prediction(
@@ -189,7 +189,11 @@ class PlanExecutor:
     ) -> _Prediction:
         """Add the iteration and the outcome to the plan; if the condition is undecided, mark the step `depends`."""
         plan = end.plan.model_copy(
-            update={"turn": context.secrets.redact_values(iteration) or None, "outcome": end.outcome}
+            update={
+                "turn": context.secrets.redact_values(iteration) or None,
+                "outcome": end.outcome,
+                "on_failure": step.on_failure,
+            }
         )
         if not undecided:
             self._uncertain -= end.variables.keys()

@@ -10,10 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.outcome import CheckOutcome, ExitCode, Outcome
+from engine.outcome import CheckOutcome, ExitCode, FailureCause, Outcome, worst_cause
 from engine.pipeline.actions import Action, FrozenModel
-
-FailureCause = Literal["check", "failure"]
 
 
 class EvaluationMade(FrozenModel):
@@ -120,6 +118,11 @@ class RunResult(FrozenModel):
     deliveries: list[Delivery] = Field(default_factory=list, description="The deliveries of its messages.")
     log: str = Field("", description="The path of the run's log, relative to the state folder.")
 
+    @property
+    def cause(self) -> FailureCause | None:
+        """Why steps of it are FAILED. A step that ran another scenario has the cause of that run if it is FAILED."""
+        return worst_cause(step.cause for step in self.steps)
+
     def all_steps(self) -> Iterator[StepResult]:
         """Yield every step, including the steps of the runs that it started."""
         for step in self.steps:
@@ -140,12 +143,11 @@ FailOn = Literal["warning", "error", "never"]
 
 def exit_code(runs: list[RunResult], *, undelivered: int, fail_on: FailOn) -> ExitCode:
     """Return the first exit code that applies: could not run, a check failed, a message is undelivered, OK."""
-    steps = [step for run in runs for step in run.all_steps()]
-    if any(run.outcome is Outcome.ABORTED for run in runs) or any(step.cause == "failure" for step in steps):
+    if any(run.outcome is Outcome.ABORTED or run.cause == "failure" for run in runs):
         return ExitCode.COULD_NOT_RUN
     # A step with `on_warning: fail` is FAILED also for a check that is WARNING.
-    failing = fail_on != "never" and any(step.cause == "check" for step in steps)
-    checked = checks_exit_code([check for step in steps for check in step.checks], fail_on)
+    failing = fail_on != "never" and any(run.cause == "check" for run in runs)
+    checked = checks_exit_code((check for run in runs for step in run.all_steps() for check in step.checks), fail_on)
     checked = ExitCode.CHECK_ERROR if failing else checked
     given_up = any(delivery.state == "DROPPED" for run in runs for delivery in run.all_deliveries())
     return checked or (ExitCode.UNDELIVERED if undelivered or given_up else ExitCode.OK)

@@ -1,6 +1,6 @@
 """Selects the scenarios that `engine run` runs, and makes the default scenario of a project that declares none."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
@@ -25,17 +25,28 @@ def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequenc
             f"{project.path} declares nothing to run: add datasets, and an evaluation store that compares them; "
             "`engine init FOLDER --data FILE` proposes a spec for your data"
         )
-    declared = list(project.scenarios) or [DEFAULT_SCENARIO]
-    for name in named:
-        if name not in declared:
-            raise UsageError(f"there is no scenario {name!r}{suggest_name(name, declared)}")
+    require_scenarios(named, project)
     if named:
         return named
     if run := list_run_scenarios(project):
         return run
+    declared = list_scenarios(project)
     if len(declared) > 1:
         raise UsageError(f"give a scenario: {', '.join(declared)}; or set `run:` in the spec")
     return declared
+
+
+def list_scenarios(project: ProjectSpec) -> list[str]:
+    """Return the names of the scenarios; the default one if the project declares none."""
+    return list(project.scenarios) or [DEFAULT_SCENARIO]
+
+
+def require_scenarios(named: Iterable[str], project: ProjectSpec) -> None:
+    """Raise UsageError if the project has no scenario of a given name."""
+    known = list_scenarios(project)
+    for name in named:
+        if name not in known:
+            raise UsageError(f"there is no scenario {name!r}{suggest_name(name, known)}")
 
 
 def list_run_scenarios(project: ProjectSpec) -> list[str]:
@@ -46,7 +57,7 @@ def list_run_scenarios(project: ProjectSpec) -> list[str]:
 
 def is_declared(project: ProjectSpec, name: str) -> bool:
     """Return whether the project has a scenario of this name, declared or default."""
-    return name in (project.scenarios or (DEFAULT_SCENARIO,))
+    return name in list_scenarios(project)
 
 
 def resolve_scenario(project: ProjectSpec, name: str) -> Scenario:

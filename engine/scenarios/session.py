@@ -7,12 +7,12 @@ data are imported inside the functions that need them, so that commands that onl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import StoreError
 from engine.file_identity import FileIdentity
@@ -36,8 +36,7 @@ SHOWN_EVALUATIONS = 10
 """Number of evaluations per store that are shown after a run: a table that fits on a screen."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(NamedTuple):
     """The result of a call: its runs in order, the stores that they built, and the messages that were not sent.
 
     `undelivered` has every message that waits, and those that were refused for good in this call. If `dry`, nothing was
@@ -143,7 +142,6 @@ def plan_scenarios(
     scenarios: Sequence[str],
     *,
     environ: Mapping[str, str] = os.environ,
-    clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[LogLine], None]] = (),
     state: Path | None = None,
 ) -> "Plan":
@@ -161,7 +159,7 @@ def plan_scenarios(
     from engine.scenarios.plan_executor import Planner
 
     planner = Planner()
-    with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="plan", state=state) as context:
+    with open_session(project, environ=environ, listeners=listeners, mode="plan", state=state) as context:
         planned = [planner.plan_scenario(name, context) for name in scenarios]
     planner.findings.extend(project.warnings)
     return Plan(

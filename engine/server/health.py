@@ -43,7 +43,7 @@ def answer_readiness(control: ServerControl, *, needs_project: bool = True) -> R
     return build_answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
 
-def list_obstacles(control: ServerControl, *, needs_project: bool = True) -> list[str]:
+def list_obstacles(control: ServerControl, *, needs_project: bool) -> list[str]:
     """Return sentences about why the server is not ready; empty if it is."""
     reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the main loop does not advance"]
     reasons += ["the server is shutting down"] if control.is_draining() else []
@@ -64,7 +64,7 @@ def explain_unready(project: ServedProject) -> list[str]:
     return reasons if project.leader else ["this server has not started to run it yet", *reasons]
 
 
-def describe_health(control: ServerControl, now: datetime, node: ServedNode | None = None) -> dict[str, Any]:
+def describe_health(control: ServerControl, now: datetime, node: ServedNode | None) -> dict[str, Any]:
     """Return a summary of the server and its projects, as JSON values and dates."""
     obstacles = list_obstacles(control, needs_project=node is None)
     return {

@@ -44,7 +44,7 @@ METRICS_PER_STORE = 50
 class ServerMetrics:
     """The metrics of a server, from its control and the states of its projects; counters start with this object."""
 
-    def __init__(self, control: ServerControl, started: datetime, node: Node | None = None) -> None:
+    def __init__(self, control: ServerControl, started: datetime, node: Node | None) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_ServerCollector(control, started))
         if node is not None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
-from engine.atomic_files import replace_file
+from engine.atomic_files import replace_files
 from engine.errors import DeliveryError
 from engine.server import links
 from engine.server.app import build_app
@@ -76,7 +76,6 @@ class PageCopy:
         The number of links to pages that are not copied because there are too many.
     """
 
-    folder: Path
     files: dict[str, str] = field(default_factory=dict)
     left_out: int = 0
 
@@ -92,17 +91,20 @@ def copy_pages(spec: ProjectSpec, store: Store, folder: Path, most: int = MOST_P
     control = _ReadControl(ServedProject(spec.name, spec.path, spec, store, leader=True))
     faults: list[str] = []
     app = build_app(control, _ViewerToken(_TOKEN), faults.append, copied=True)
-    copied = PageCopy(folder)
     start = links.build_link(links.PROJECT, project=spec.name)
-    asyncio.run(_write_pages(httpx2.ASGITransport(app), start, copied, most))
-    if faults:
-        raise DeliveryError(faults[0])
+    try:
+        with replace_files(folder) as new:
+            copied = asyncio.run(_write_pages(httpx2.ASGITransport(app), start, new, most))
+            if faults:
+                raise DeliveryError(faults[0])
+    except OSError as error:
+        raise DeliveryError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
     return copied
 
 
-async def _write_pages(transport: httpx2.ASGITransport, start: str, copied: PageCopy, most: int) -> None:
+async def _write_pages(transport: httpx2.ASGITransport, start: str, folder: Path, most: int) -> PageCopy:
     headers = {"authorization": f"Bearer {_TOKEN}", "accept": "text/html"}
-    copied.files[start] = INDEX
+    copied = PageCopy({start: INDEX})
     pages: dict[str, str] = {}
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
         waiting = [start]
@@ -125,9 +127,10 @@ async def _write_pages(transport: httpx2.ASGITransport, start: str, copied: Page
                 if is_page:
                     waiting.append(found)
                 else:
-                    _write_file(copied.folder / copied.files[found], (await client.get(found)).content)
+                    _write_file(folder / copied.files[found], (await client.get(found)).content)
     for address, text in pages.items():
-        _write_file(copied.folder / copied.files[address], _rewrite_links(text, address, copied).encode("utf-8"))
+        _write_file(folder / copied.files[address], _rewrite_links(text, address, copied).encode("utf-8"))
+    return copied
 
 
 def _read_address(found: re.Match[str]) -> str:
@@ -176,9 +179,5 @@ def _rewrite_links(text: str, address: str, copied: PageCopy) -> str:
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_file(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise DeliveryError(f"cannot write {path}: {error.strerror or error}") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -239,7 +239,11 @@ def find_scenario(request: Request, spec: ProjectSpec) -> str:
 
 def _read_count(request: Request, name: str, default: int, least: int, most: int) -> int:
     """Return a whole number of the query."""
-    text = request.query_params.get(name, str(default))
+    return parse_count(name, request.query_params.get(name, str(default)), least, most)
+
+
+def parse_count(name: str, text: str, least: int, most: int) -> int:
+    """Return a whole number of a request; raise AnswerError if it is not one from `least` to `most`."""
     if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
         raise AnswerError(422, f'"{name}" is not valid', f"write a whole number from {least} to {most}")
     return int(text)

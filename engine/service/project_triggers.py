@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from engine.formatting.numbers import format_count
 from engine.service.control import NextTimes
 from engine.service.triggers.catch_up import format_moment
 from engine.service.triggers.due_fires import find_due
@@ -163,7 +164,7 @@ class ProjectTriggers:
         found = self.list_next_times(now, 1)
         if not found:
             return "no active triggers, so it starts only requested runs", None
-        count = f"{len(found)} active {'trigger' if len(found) == 1 else 'triggers'}"
+        count = format_count(len(found), "active trigger")
         timed = [(one.times[0], one.scenario, one.trigger) for one in found if one.times]
         if not timed:
             return count, None

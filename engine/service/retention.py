@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import EngineError, StoreError
-from engine.formatting.numbers import format_bytes
+from engine.formatting.numbers import format_bytes, format_count
 from engine.spec import ProjectSpec
-from engine.store import Store, utc_now
+from engine.store import Store
 from engine.store.location import StateLocation
 from engine.store.retention.pruning import Pruned, prune_state
 from engine.store.state.size import StateSize, describe_size
@@ -49,7 +49,7 @@ class StateMaintenance:
         place: Path | StateLocation,
         project: ProjectSpec,
         report: ReportMaintenance,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime],
     ) -> None:
         self._place = place
         self._project = project
@@ -153,7 +153,7 @@ def describe_pruned(pruned: Pruned) -> str:
 
 def describe_state_size(size: StateSize) -> str:
     """Return the size of a state as text: `1,204,331 rows, 812 MB in state.db and 3.1 GB of files`."""
-    rows = f"{size.rows:,} {'row' if size.rows == 1 else 'rows'}"
+    rows = format_count(size.rows, "row")
     return (
         f"{rows}, {format_bytes(size.database_bytes)} in {size.database} and {format_bytes(size.folder_bytes)} of files"
     )
@@ -168,4 +168,4 @@ def warn_of_size(size: StateSize) -> str:
 
 
 def _count_things(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}" if count else ""
+    return format_count(count, what) if count else ""

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Protocol
 
 from engine.errors import EngineError
+from engine.formatting.numbers import format_count
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
 from engine.service.clock_jumps import find_jump, read_clocks
@@ -216,11 +217,10 @@ class Server:
         return f"the scheduler has not run for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
 
     def _report_served(self) -> None:
-        count = len(self._projects.served)
         self._listener.report(
             "started",
-            f"serves {count} {'project' if count == 1 else 'projects'}, at most {self._options.at_once} "
-            f"{'run' if self._options.at_once == 1 else 'runs'} at a time; Ctrl-C ends it",
+            f"serves {format_count(len(self._projects.served), 'project')}, at most "
+            f"{format_count(self._options.at_once, 'run')} at a time; Ctrl-C ends it",
             process=os.getpid(),
         )
 

@@ -4,27 +4,21 @@ The names are imported when they are first used, so that a part of the language,
 the rest.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from engine.spec.project import ProjectSpec, load
     from engine.spec.reading.project_reading import list_spec_files
     from engine.spec.secrets.values import Secrets
 
-__all__ = ["ProjectSpec", "Secrets", "list_spec_files", "load"]
-_MODULES = {
-    **dict.fromkeys(("ProjectSpec", "load"), "engine.spec.project"),
-    "Secrets": "engine.spec.secrets.values",
-    "list_spec_files": "engine.spec.reading.project_reading",
+_LAZY_EXPORTS = {
+    "ProjectSpec": "project",
+    "Secrets": "secrets.values",
+    "list_spec_files": "reading.project_reading",
+    "load": "project",
 }
+__getattr__, __dir__ = export_lazily(__name__, _LAZY_EXPORTS)
 
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+__all__ = ["ProjectSpec", "Secrets", "list_spec_files", "load"]

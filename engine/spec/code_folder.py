@@ -3,12 +3,11 @@
 Loading a function requires a `CodeFolder`, and only a project creates one. So where code is refused, none is loaded.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CodeFolder:
+class CodeFolder(NamedTuple):
     """A folder of Python files; `refusal` is why their code may not run, empty if it may."""
 
     path: Path

@@ -53,7 +53,7 @@ def _find_paths(value: Any, place: tuple[str | int, ...], marks: tuple[Opens, ..
         yield OpenedPath(place, value, marks[0].how)
 
 
-def find_marks(hint: Any, metadata: Any = ()) -> Iterator[Opens]:
+def find_marks(hint: Any, metadata: Any) -> Iterator[Opens]:
     """Yield the markers of a type hint, at any depth: those of the items of a list too."""
     yield from (one for one in metadata if isinstance(one, Opens))
     for inner in get_args(hint):

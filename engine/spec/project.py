@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, RefusedPathError, Severity, SpecError, UsageError
@@ -25,7 +25,6 @@ from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import ExportStep, ReportStep, Scenario
-from engine.spec.revisions.confinement import Confinement
 from engine.spec.revisions.revision_file import Revision, follow_link
 from engine.spec.spec_files import SpecFiles, find_home
 from engine.spec.stored_data import (
@@ -42,9 +41,11 @@ from engine.spec.variables.moment import list_moment_values
 from engine.spec.variables.references import Value, find_references
 from engine.spec.yaml.yaml_tree import ScalarNode, node_at, plain_value, position_at
 
+if TYPE_CHECKING:
+    from engine.spec.revisions.confinement import Confinement
 
-@dataclass(frozen=True, slots=True)
-class SecretSource:
+
+class SecretSource(NamedTuple):
     """The source of a secret's value: an environment variable or a file."""
 
     env: str | None
@@ -59,7 +60,7 @@ class ProjectSpec:
     ----------
     path
         Path of the spec file, as it was given.
-    spec
+    resources
         The resources, with variables filled in. Messages, conditions, SQL and secret texts are kept as written.
     variables
         Values of the variables, by name.
@@ -100,7 +101,7 @@ class ProjectSpec:
         return self.revision.number if self.revision else 0
 
     @property
-    def confinement(self) -> Confinement | None:
+    def confinement(self) -> "Confinement | None":
         """Its confinement on a node; None if it is on no node."""
         return self._files.confinement
 

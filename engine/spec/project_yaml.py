@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from engine.connections.spark_settings import names_spark_without_login
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
 from engine.spec.validation.value_types import RAW_READINGS, list_keys
@@ -79,6 +78,8 @@ def mask_url(text: str) -> str:
 
     References are kept: they name a secret, and do not contain it.
     """
+    from engine.connections.spark_settings import names_spark_without_login
+
     scheme, separator, rest = text.partition("://")
     if separator and scheme in ("smtp", "smtps"):
         login, at, host = rest.rpartition("@")

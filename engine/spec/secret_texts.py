@@ -6,7 +6,7 @@ section, or the YAML is invalid. So lines are masked as text.
 **What is not shown.** Anywhere: a value whose key is called as secrets are, and what looks like a token. In a section
 that can hold secrets also the value of an unknown key, and a wrong value of a known one, unless it is harmless: a
 number of at most six digits, a duration, a share, true or false, or a word of the language, also one that is spelt
-wrong. A list in place of a text is not shown at all, and of a wrong URL only what comes before its path and its login.
+wrong. A list in place of a text is not shown at all, and of a wrong URL only its scheme and host.
 In `secrets` itself nothing is harmless.
 """
 
@@ -40,7 +40,7 @@ _TOKENS = re.compile(
 )
 """Tokens that are recognizable by their prefix: those of code hosts, chats, clouds, registries, and JWT."""
 _LOGIN = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
-_URL_BEGIN = re.compile(r"""["']?(?:[\w+.-]+:/+)?(?:(?:[\w-]+\.)+[\w-]+(?::\d+)?(?![^/\s]*@))?""")
+_URL_BEGIN = re.compile(r"""["']?[\w+.-]+:/+(?:(?:localhost|(?:[\w-]+\.)+[\w-]+)(?::\d+)?(?![^/?#\s"']))?""")
 """The scheme of a URL, and a host with its port: of several parts, because the only part may be a token instead."""
 _KEY = re.compile(r"""(?P<quote>["']?)(?P<key>[\w][\w .-]*)(?P=quote)\s*:(?=\s|$)\s*""")
 
@@ -48,7 +48,7 @@ _MOST_BITS = 3.0
 """Bits per character from which a long word with letters and digits may be a key."""
 
 
-def may_be_secret(name: str, value: object = None, section: str = "") -> bool:
+def may_be_secret(name: str, value: object, section: str = "") -> bool:
     """Return whether something of this name or value may be a secret: a password, a token, a URL with either.
 
     In a `section` of the spec that can hold secrets, any text may be one that is not harmless.
@@ -75,13 +75,11 @@ def find_sections_of_secrets(lines: list[str]) -> set[int]:
 def measure_public_part(value: str, kind: str) -> int:
     """Return how many characters of a wrong value may be shown: of a URL the scheme, host and port, of a header none.
 
-    The rest of a URL may be a token or a login, unless it has no path and no login.
+    The rest of a URL may be a token or a login, and a value without a scheme may be one as a whole.
     """
-    if kind != "url":
-        return 0
-    begin = _URL_BEGIN.match(value)
+    begin = _URL_BEGIN.match(value) if kind == "url" else None
     end = begin.end() if begin else 0
-    return end if re.search(r"[/@?]", value[end:]) else len(value)
+    return len(value) if value[end:] in ("'", '"') else end
 
 
 def find_last_line(lines: list[str], line: int, start: int) -> int:

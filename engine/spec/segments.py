@@ -1,8 +1,8 @@
 """Segments of a batch: their names, and the lookup of names in checks and metrics."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from engine.formatting.hints import did_you_mean
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec, SegmentCondition
@@ -23,8 +23,7 @@ FOUND_SEGMENTS = "found_segments"
 """The metric that counts them."""
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentNames:
+class SegmentNames(NamedTuple):
     """The segments that a store declares: by a column, one per value; or by a condition, under its own name.
 
     `found` is whether the store searches for more segments.

@@ -3,12 +3,14 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_origin
+from typing import TYPE_CHECKING, get_origin
 
 from engine.spec.resources.project import ProjectResource
-from engine.spec.revisions.confinement import Confinement
 from engine.spec.revisions.revision_file import Revision
 from engine.spec.yaml.yaml_tree import MapNode
+
+if TYPE_CHECKING:
+    from engine.spec.revisions.confinement import Confinement
 
 SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if get_origin(info.annotation) is dict)
 """The sections of a spec whose entries are resources by name."""
@@ -28,7 +30,7 @@ class SpecFiles:
     folder: Path
     home: Path
     revision: Revision | None = None
-    confinement: Confinement | None = None
+    confinement: "Confinement | None" = None
     paths: list[Path] = field(default_factory=list)
     missing: list[Path] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)

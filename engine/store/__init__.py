@@ -3,9 +3,9 @@
 The records of triggers are imported at their first use, because most runs do not need them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from engine.lazy_exports import export_lazily
 from engine.store.clock import utc_now
 from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.folders import safe_name
@@ -31,7 +31,8 @@ from engine.store.store import Store
 if TYPE_CHECKING:
     from engine.store.records.triggers import OPEN_STATES, Fire, FireState, Pause, TriggerState
 
-_LAZY_EXPORTS = {"OPEN_STATES", "Fire", "FireState", "Pause", "TriggerState"}
+_LAZY_EXPORTS = dict.fromkeys(("OPEN_STATES", "Fire", "FireState", "Pause", "TriggerState"), "records.triggers")
+__getattr__, __dir__ = export_lazily(__name__, _LAZY_EXPORTS)
 
 __all__ = [
     "LONGEST_DELAY",
@@ -72,13 +73,3 @@ __all__ = [
     "shorten_id",
     "utc_now",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY_EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("engine.store.records.triggers"), name)

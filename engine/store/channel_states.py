@@ -1,14 +1,12 @@
 """The channels that could not be reached when they were last used, each with a delay that survives a restart."""
 
-from dataclasses import asdict, fields
-
 from sqlalchemy import delete, insert, select
 
 from engine.store.databases.database import Database
 from engine.store.records.messages import ChannelState
 from engine.store.tables import channel_states
 
-FIELDS = tuple(field.name for field in fields(ChannelState))
+FIELDS = ChannelState._fields
 
 
 class ChannelStates:
@@ -27,7 +25,7 @@ class ChannelStates:
         """Record that a channel could not be reached."""
         with self._database.begin_write() as connection:
             connection.execute(delete(channel_states).where(channel_states.c.channel == state.channel))
-            connection.execute(insert(channel_states).values(asdict(state)))
+            connection.execute(insert(channel_states).values(state._asdict()))
 
     def clear(self, channel: str) -> bool:
         """Record that a channel works; return whether a failure was recorded before."""

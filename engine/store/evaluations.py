@@ -63,7 +63,7 @@ class Evaluations:
     ) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first.
 
-        With `metrics`, only these metrics are read (`drift.*` means all columns), and no details.
+        With `metrics`, only these metrics are read (`drift.*` means all columns, `*` all metrics), and no details.
         """
         conditions = [evaluations.c.store == store, *(where or EvaluationFilter()).build_conditions(store)]
         query = _sort_newest_first(select(evaluations).where(*conditions))
@@ -91,9 +91,11 @@ class Evaluations:
         query = select(evaluations).where(evaluations.c.id == id, evaluations.c.origin.is_(None))
         return next(iter(self._read_evaluations(query)), None)
 
-    def find_newest(self, store: str, where: EvaluationFilter | None = None) -> Evaluation | None:
-        """Return the newest evaluation of a store that meets the conditions."""
-        return next(iter(self.history(store, last=1, where=where)), None)
+    def find_newest(
+        self, store: str, where: EvaluationFilter | None = None, *, details: bool = True
+    ) -> Evaluation | None:
+        """Return the newest evaluation of a store that meets the conditions, with or without its details."""
+        return next(iter(self.history(store, 1, metrics=None if details else ["*"], where=where)), None)
 
     def find_by_name(self, store: str, name: str, before: EvaluationTime | None = None) -> Evaluation | None:
         """Return the newest evaluation with that name, if possible one before the time `before`."""
@@ -101,8 +103,8 @@ class Evaluations:
         return earlier or self.find_newest(store, EvaluationFilter(name=name))
 
     def find(self, store: str, fingerprints: Fingerprints) -> Evaluation | None:
-        """Return the newest evaluation whose fingerprints are all equal to these."""
-        return self.find_newest(store, EvaluationFilter(fingerprints=fingerprints))
+        """Return the newest evaluation whose fingerprints are all equal to these, without its details."""
+        return self.find_newest(store, EvaluationFilter(fingerprints=fingerprints), details=False)
 
     def find_ids(self, store: str, called: str | None = None) -> list[str]:
         """Return the ids that a text can mean: that of the newest evaluation with this name, else the ids matching it.

@@ -1,14 +1,12 @@
 """Records of the rows that `materialize` has written, so that they are computed again only after a change."""
 
-from dataclasses import asdict, fields
-
 from sqlalchemy import ColumnElement, delete, insert, select
 
 from engine.store.databases.database import Database
 from engine.store.records.datasets import KeptRows
 from engine.store.tables import kept_rows
 
-_COLUMNS = tuple(field.name for field in fields(KeptRows))
+_COLUMNS = KeptRows._fields
 
 
 class KeptRowsRecords:
@@ -26,7 +24,7 @@ class KeptRowsRecords:
 
     def replace(self, dataset: str, place: str, written: KeptRows, run: str | None) -> None:
         """Replace the record of a dataset and a place."""
-        values = {**asdict(written), "dataset": dataset, "place": place, "run": run, "written": self._database.now()}
+        values = {**written._asdict(), "dataset": dataset, "place": place, "run": run, "written": self._database.now()}
         with self._database.begin_write() as connection:
             connection.execute(delete(kept_rows).where(*_of(dataset, place)))
             connection.execute(insert(kept_rows).values(values))

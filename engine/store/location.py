@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.errors import SpecError
 from engine.spec import ProjectSpec
@@ -42,8 +43,7 @@ class PostgresqlSchema:
     timeout: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class StateLocation:
+class StateLocation(NamedTuple):
     """The folder of a state, with files and locks, and the schema with its rows; None if they are in the folder."""
 
     folder: Path

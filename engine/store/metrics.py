@@ -32,10 +32,10 @@ def read_metrics(
 ) -> dict[int, dict[str, MetricValue]]:
     """Return the metrics of each of the rows `numbers`, in the order in which they were inserted.
 
-    With `only`, just these metrics; `drift.*` means all columns.
+    With `only`, just these metrics; `drift.*` means all columns, `*` all metrics.
     """
     of = table.c[owner]
-    wanted = [] if only is None else [_match_metrics(table, only)]
+    wanted = [] if only is None or "*" in only else [_match_metrics(table, only)]
     columns = (table.c[name] for name in ("metric", *_VALUE_COLUMNS))
     query = select(of, *columns).where(*wanted).order_by(of, table.c.place)
     found: dict[int, dict[str, MetricValue]] = {number: {} for number in numbers}

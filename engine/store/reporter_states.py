@@ -5,7 +5,6 @@ end of a condition, and then not report its next beginning.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
@@ -14,7 +13,7 @@ from engine.store.databases.database import Database
 from engine.store.records.messages import ReporterState
 from engine.store.tables import reporter_states
 
-FIELDS = tuple(field.name for field in fields(ReporterState))
+FIELDS = ReporterState._fields
 
 
 class ReporterStates:
@@ -48,4 +47,4 @@ def write_reporter_states(connection: Connection, states: Sequence[ReporterState
         ).scalar()
         if stored is None or not state.as_of < stored <= now:
             connection.execute(delete(reporter_states).where(row))
-            connection.execute(insert(reporter_states).values(asdict(state)))
+            connection.execute(insert(reporter_states).values(state._asdict()))

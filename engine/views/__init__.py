@@ -3,8 +3,9 @@
 The names are imported at first use: most runs draw no page and no chart.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from engine.lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from engine.views.charts.overview import describe_overview, draw_overview
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from engine.views.facts import EvaluationFacts
     from engine.views.report import render_page
 
-_MODULES = {
+_LAZY_EXPORTS = {
     "EvaluationFacts": "facts",
     "EvaluationView": "evaluation_view",
     "describe_evaluation": "evaluation_view",
@@ -20,6 +21,7 @@ _MODULES = {
     "draw_overview": "charts.overview",
     "render_page": "report",
 }
+__getattr__, __dir__ = export_lazily(__name__, _LAZY_EXPORTS)
 
 __all__ = [
     "EvaluationFacts",
@@ -29,13 +31,3 @@ __all__ = [
     "draw_overview",
     "render_page",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"engine.views.{_MODULES[name]}"), name)

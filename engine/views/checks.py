@@ -1,6 +1,6 @@
 """Views of check results: the most severe first, each with its value and the allowed values as text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.evaluation.bounds import AppliedRange
@@ -8,8 +8,15 @@ from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
 from engine.evaluation.checks.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
+from engine.store import CheckPoint
 from engine.views.metric_text import format_metric
 from engine.views.ranges import format_bounds, format_checked, select_value_range
+
+
+def select_latest(points: Sequence[CheckPoint]) -> list[CheckPoint]:
+    """Return the latest results of each check, oldest first."""
+    newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
+    return [point for point in points if point.created == newest[point.result.check]]
 
 
 @dataclass(frozen=True, slots=True)

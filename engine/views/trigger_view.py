@@ -94,7 +94,7 @@ def format_local_time(moment: datetime, zone: str, *, seconds: bool = False) -> 
     return moment.astimezone(find_time_zone(zone)).isoformat(" ", "seconds" if seconds else "minutes")
 
 
-def format_utc_time(moment: datetime, *, seconds: bool = False) -> str:
+def format_utc_time(moment: datetime, *, seconds: bool) -> str:
     """Return a moment in UTC, without its offset: `2026-10-25 01:30`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M{':%S' * seconds}}"
 

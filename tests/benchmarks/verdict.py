@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.significance import verdict
+from engine.drift.significance.hierarchy import adjust_in_groups
 from engine.drift.significance.ks_test import ks_p_value
 from engine.drift.statistics import binned_distances
 
@@ -86,7 +87,7 @@ def judge(columns: list[Column], each: Callable[..., Iterator[float]]) -> int:
         # as many rows as have a value: the last bin is of those that are missing
         return min(1.0, 2 * min(p, ks_p_value(c.gap, int(c.r[:-1].sum()), int(c.b[:-1].sum()))))
 
-    significant = np.flatnonzero(verdict.adjust_p_values(list(each(p_of, range(tests)))) < LEVEL)
+    significant = np.flatnonzero(np.array(adjust_in_groups([list(each(p_of, range(tests)))], [1.0])[0]) < LEVEL)
     list(each(lambda i: verdict.effect_size(columns[i].r, columns[i].b), significant))
     return len(significant)
 

@@ -3,17 +3,15 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import engine
 
-from ..command_line import call_engine
+from ..command_line import Done, Engine, call_engine
 from .made import CONTENTS, make_archive, make_keys
-
-Engine = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -23,13 +21,10 @@ def run(tmp_path: Path) -> Engine:
     )
     (tmp_path / "my_code.py").write_bytes(CONTENTS["my_code.py"])
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return call_engine(tmp_path, "bundle", *arguments, NO_COLOR="1")
-
-    return call
+    return partial(call_engine, tmp_path, "bundle", NO_COLOR="1")
 
 
-def succeed(done: subprocess.CompletedProcess[str]) -> str:
+def succeed(done: Done) -> str:
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 

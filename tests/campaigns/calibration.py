@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from engine import drift
 from engine.drift.distributions.numerical import Numerical
 from engine.drift.significance import verdict
+from engine.drift.significance.hierarchy import adjust_in_groups
 from engine.drift.significance.ks_test import ks_p_value
 from engine.drift.statistics import binned_distances
 from engine.drift.statistics.numerical_statistics import count_bins
@@ -119,7 +120,7 @@ class Counted:
             else:
                 usual.append(binned_distances.measure_binned_distances(r, b)["chi2_p"])
             p_values.append(p)
-        significant = np.flatnonzero(verdict.adjust_p_values(p_values) < LEVEL)
+        significant = np.flatnonzero(np.array(adjust_in_groups([p_values], [1.0])[0]) < LEVEL)
         return any(verdict.effect_size(*sides[i]) > 0 for i in significant), min(usual) < LEVEL
 
     values = 1

@@ -23,18 +23,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from databases.spark_project import SUMS, is_close, read_numbers, run_engine, write_project
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.databases.spark_project import SUMS, is_close, read_numbers, run_engine, write_project
+from tests.ports import find_free_port
 
 HOST = "127.0.0.1"
 DEPLOY = "org.apache.spark.deploy"
 SMALL = {"spark.driver.host": HOST, "spark.driver.bindAddress": HOST, "spark.executor.memory": "1g"}
-
-
-def find_free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

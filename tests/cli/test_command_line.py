@@ -7,14 +7,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ..command_line import ENGINE, call_engine
-
-Engine = Callable[..., subprocess.CompletedProcess[str]]
+from ..command_line import ENGINE, Engine, call_engine
 
 QUICK = """
     version: 1
@@ -38,10 +36,7 @@ CHECKED = """
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return call_engine(tmp_path, *arguments, NO_COLOR="1", **environ)
-
-    return run
+    return partial(call_engine, tmp_path, NO_COLOR="1")
 
 
 @pytest.fixture(autouse=True)

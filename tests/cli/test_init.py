@@ -115,6 +115,22 @@ def test_a_full_disk_leaves_no_spec_that_is_in_the_way_later(tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_a_disk_that_is_full_in_the_middle_keeps_none_of_several_files(tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "disk", "size=400k") as disk:
+        (disk / "schemas").mkdir()
+        (disk / "schemas" / "reference.md").write_text("an earlier page")
+        fill = fill_disk(disk / "fill", leave=40_000)  # space for the first files only
+        for arguments in (("init", "hello"), ("init", "nightly", "--example", "nightly"), ("schema",)):
+            refused = call_engine(disk, *arguments)
+            assert (refused.returncode, "No space left on device" in refused.stderr) == (2, True), refused.stderr
+        left = [path.relative_to(disk).as_posix() for path in disk.rglob("*") if path.is_file()]
+        assert sorted(left) == ["fill", "schemas/reference.md"]
+        assert (disk / "schemas" / "reference.md").read_text() == "an earlier page"
+        fill.unlink()
+        assert call_engine(disk, "init", "hello").returncode == 0
+
+
 def test_the_first_minutes(tmp_path: Path) -> None:
     """As a newcomer types it: the example, the command that it prints, then a spec for a file."""
     told = call_engine(tmp_path, "init", "hello")

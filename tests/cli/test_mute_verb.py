@@ -3,18 +3,16 @@
 import csv
 import io
 import json
-import subprocess
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engine.store import Mute, Store
 
-from ..command_line import call_engine
+from ..command_line import Done, Engine, call_engine
 
-Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
 project: p
@@ -45,13 +43,10 @@ def engine(tmp_path: Path) -> Engine:
     (tmp_path / "p.yaml").write_text(SPEC)
     (tmp_path / "t.csv").write_text("a,b\n1,2\n2,3\n")
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return call_engine(tmp_path, *arguments, NO_COLOR="1", LOGNAME="ada")
-
-    return run
+    return partial(call_engine, tmp_path, NO_COLOR="1", LOGNAME="ada")
 
 
-def mute(engine: Engine, *, until: str = "7d", check: str = "enough rows") -> subprocess.CompletedProcess[str]:
+def mute(engine: Engine, *, until: str = "7d", check: str = "enough rows") -> Done:
     return engine("mute", "p.yaml", "t", check, "--until", until, "--reason", "a repair is on its way")
 
 

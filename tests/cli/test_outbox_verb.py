@@ -1,18 +1,15 @@
 """Messages that nobody will ever get: shown, dropped, sent again, and no longer in the way of the exit code."""
 
-import http.server
 import re
-import subprocess
-import threading
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ..command_line import call_engine
+from ..command_line import Engine, call_engine
 from ..ports import find_free_port
+from ..webhooks import receive_webhooks
 
-Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
 project: p
@@ -34,10 +31,7 @@ def engine(tmp_path: Path) -> Engine:
     (tmp_path / "p.yaml").write_text(SPEC.format(port=find_free_port()))
     (tmp_path / "mine.py").write_text("def warn():\n    return 'WARNING'\n")
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return call_engine(tmp_path, *arguments, NO_COLOR="1")
-
-    return run
+    return partial(call_engine, tmp_path, NO_COLOR="1")
 
 
 @pytest.mark.slow
@@ -73,19 +67,9 @@ def test_a_channel_that_left_the_spec_is_settled_once(engine: Engine, tmp_path: 
 def test_what_is_refused_for_good_is_reported_by_one_run_and_can_be_sent_again(engine: Engine, tmp_path: Path) -> None:
     answers = [400]
 
-    class Hook(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(answers[0])
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
     spec = tmp_path / "p.yaml"
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        text = re.sub(r"json://127.0.0.1:\d+", f"json://127.0.0.1:{server.server_port}", spec.read_text())
+    with receive_webhooks(lambda _: answers[0]) as service:
+        text = re.sub(r"json://127.0.0.1:\d+", f"json://127.0.0.1:{service.port}", spec.read_text())
         spec.write_text(text.replace("name: c, channel: chat", "name: c, channel: chat, at: start"))
         first = engine("run", "p.yaml")
         assert first.returncode == 4
@@ -100,7 +84,6 @@ def test_what_is_refused_for_good_is_reported_by_one_run_and_can_be_sent_again(e
         answers[0] = 200
         assert engine("outbox", "retry", "p.yaml", "c").stdout == "SENT c to chat: json through apprise\n"
         assert "REFUSED" not in engine("show", "p.yaml", "--outbox").stdout
-        server.shutdown()
 
 
 @pytest.mark.slow

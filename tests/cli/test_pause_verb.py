@@ -4,11 +4,11 @@ import csv
 import fcntl
 import io
 import json
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,8 @@ from engine.outcome import Outcome
 from engine.store import Fire, FireState, RunRecord, Store, TriggerState
 from engine.store.locks import SERVER_LOCK, lock_path
 
-from ..command_line import call_engine
+from ..command_line import Engine, call_engine
 
-Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
 project: p
@@ -64,10 +63,7 @@ def engine(tmp_path: Path) -> Engine:
     for name in "tu":
         (tmp_path / f"{name}.csv").write_text("a,b\n1,2\n2,3\n")
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return call_engine(tmp_path, *arguments, NO_COLOR="1", LOGNAME="ada")
-
-    return run
+    return partial(call_engine, tmp_path, NO_COLOR="1", LOGNAME="ada")
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """`engine plan` and `engine run --dry-run` as processes."""
 
 import json
-import subprocess
 import textwrap
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ..command_line import call_engine
-
-Engine = Callable[..., subprocess.CompletedProcess[str]]
+from ..command_line import Engine, call_engine
 
 SPEC = """
     version: 1
@@ -36,10 +33,7 @@ def engine(tmp_path: Path) -> Engine:
     (tmp_path / "spec.yaml").write_text(textwrap.dedent(SPEC))
     (tmp_path / "people.csv").write_text("name,age\nann,30\nbob,40\n")
 
-    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return call_engine(tmp_path, *arguments, **environ)
-
-    return run
+    return partial(call_engine, tmp_path)
 
 
 def edit(folder: Path, old: str, new: str) -> None:

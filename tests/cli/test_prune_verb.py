@@ -1,7 +1,6 @@
 """`engine prune`, and what is told where files are needed that retention has removed: the command line as a process."""
 
-import subprocess
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,8 @@ import pytest
 import engine as api
 from engine.store import RunRecord, Store, generate_id, utc_now
 
-from ..command_line import call_engine
+from ..command_line import Engine, call_engine
 
-Engine = Callable[..., subprocess.CompletedProcess[str]]
 SPEC = """
 version: 1
 project: p
@@ -37,10 +35,7 @@ def run(tmp_path: Path) -> Engine:
         rows = "\n".join(f"{(row * 7 + week) % 50},{row % 3}" for row in range(300))
         (tmp_path / f"week{week}.csv").write_text(f"a,b\n{rows}\n")
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return call_engine(tmp_path, *arguments, NO_COLOR="1", LOGNAME="ada")
-
-    return call
+    return partial(call_engine, tmp_path, NO_COLOR="1", LOGNAME="ada")
 
 
 def write_spec(folder: Path, retention: str = "", reference: str = NAMED) -> api.Project:

@@ -1,6 +1,7 @@
 """Dataset metrics against numpy, and their edges."""
 
 import math
+import statistics
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -90,6 +91,17 @@ def test_no_times_have_no_age():
 
 def test_sums_do_not_overflow():
     assert compute_dataset_metrics(table(pl.DataFrame({"i": [2**63 - 1, 2**63 - 1]})), ["sum.i"]) == {"sum.i": 2.0**64}
+
+
+@pytest.mark.parametrize("exponent", [-1000, -500, 600, 1010])
+def test_a_standard_deviation_whose_squares_are_no_floats(exponent):
+    values = [1.0, 2.0, 4.0, None, math.nan]
+    scaled = [value and math.ldexp(value, exponent) for value in values]
+    frame = pl.DataFrame({"x": scaled, "same": [math.ldexp(3, exponent)] * 5, "usual": values})
+    found = compute_dataset_metrics(table(frame), ["std.*"])
+    usual = statistics.stdev([1, 2, 4])
+    assert found["std.x"] == pytest.approx(math.ldexp(usual, exponent), rel=1e-12)
+    assert (found["std.same"], found["std.usual"]) == (0, pytest.approx(usual))
 
 
 def test_columns_of_any_type_are_counted():

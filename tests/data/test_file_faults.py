@@ -67,6 +67,30 @@ def test_a_text_that_ends_in_reserved_space_is_not_complete(project, tmp_path, n
     says(message, f"{file} ends in zero bytes, so it is not complete", "deliver the file again")
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.ndjson", "parts"])
+@pytest.mark.parametrize("text", ["", "k"], ids=["numbers", "texts"])
+@pytest.mark.parametrize("blocks", [1, 16])
+def test_a_text_with_reserved_space_inside_is_not_complete(project, tmp_path, name, text, blocks):
+    file = tmp_path / "parts" / "2.csv" if name == "parts" else tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    if name == "parts":
+        (tmp_path / "parts" / "1.csv").write_text(f"a,b\n{text}1,{text}2\n")
+    value = f'"{text}%d"' if text else "%d"
+    row, head = (f'{{"a": {value}, "b": {value}}}\n', "") if name == "t.ndjson" else (f"{text}%d,{text}%d\n", "a,b\n")
+    content = bytearray((head + "".join(row % (i, i) for i in range(30_000))).encode())
+    start, end = 10 * 4096 + 7, (10 + blocks) * 4096  # it begins within a block, where the last whole write ended
+    content[start:end] = bytes(end - start)
+    file.write_bytes(content)
+    line = content[:start].count(b"\n") + 1
+    says(failure(project, {"path": name}), f"{file}, line {line} has zero bytes before", "deliver the file again")
+
+
+def test_zero_bytes_of_an_encoding_are_no_reserved_space(project, tmp_path):
+    (tmp_path / "t.csv").write_bytes(("a,b\n" + "1,2\n" * 9_000).encode("utf-32-le"))
+    datasets = project({"t": {"path": "t.csv", "csv": {"encoding": "utf-32-le"}}})
+    assert datasets.open("t").frame.collect().height == 9_000
+
+
 def test_an_end_of_fewer_zero_bytes_belongs_to_the_encoding(project, tmp_path):
     (tmp_path / "t.csv").write_bytes("a,b\n1,2\n".encode("utf-32-le"))
     datasets = project({"t": {"path": "t.csv", "csv": {"encoding": "utf-32-le"}}})

@@ -2,9 +2,6 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +11,8 @@ import numpy as np
 import polars as pl
 
 import engine
+
+from ..command_line import call_engine
 
 FUNCTION = """
 import polars as pl
@@ -153,14 +152,7 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool, stor
 
 
 def run_engine(*arguments: str | Path, code: int = 0, **environ: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **environ},
-    )
+    done = call_engine(Path.cwd(), *arguments, **environ)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

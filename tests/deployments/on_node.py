@@ -1,12 +1,9 @@
 """A node with what its owner keeps on it, and bundles of others that are deployed there, for tests."""
 
-import http.server
 import os
 import sqlite3
 import textwrap
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,32 +124,6 @@ def deploy(
         operation = updater.update(order)
         said = [one.log + one.problem for one in operation.steps]
         return Deployed(operation, updater.places.folder, [*told, *said, operation.reason])
-
-
-@contextmanager
-def listen_to_posts() -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a server, and the list of all that it is sent."""
-    posted: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            posted.append(f"{self.path}\n{self.headers}\n{body.decode('utf-8', 'replace')}")
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", posted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def list_leaks(planted: Mapping[str, str], folder: Path, texts: list[str]) -> set[str]:

@@ -19,7 +19,8 @@ from engine.errors import EngineError
 from engine.service.deployments.places import DeploymentPlaces
 
 from ..bundles.made import make_keys
-from .on_node import Deployed, deploy, list_leaks, listen_to_posts
+from ..webhooks import receive_webhooks
+from .on_node import Deployed, deploy, list_leaks
 
 NODE = """
 version: 1
@@ -93,8 +94,8 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planted
         monkeypatch.setenv(name, values[name])
     monkeypatch.setenv("NODE_REGION", "north-1")
     monkeypatch.setenv("HOME", str(root / "user"))
-    with listen_to_posts() as (hook, posted):
-        yield Planted(root, values, hook, posted)
+    with receive_webhooks() as service:
+        yield Planted(root, values, f"http://127.0.0.1:{service.port}", service.posted)
 
 
 HEAD = "version: 1\nproject: p\n"

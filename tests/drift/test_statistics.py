@@ -115,6 +115,15 @@ def test_binned_statistics_agree_with_scipy(reference, batch, missing_r, missing
         assert found.statistics[name] == pytest.approx(value, rel=1e-9, abs=2e-8), name
 
 
+@pytest.mark.parametrize("exponent", [-1000, -700, -500, 500, 700, 1010])
+def test_a_standard_deviation_whose_squares_are_no_floats_is_that_of_the_scaled_values(exponent):
+    values = np.random.default_rng(0).normal(3, 2, 500)
+    found = measured(np.ldexp(values, exponent), np.ldexp(values, exponent)).statistics
+    for side in ("", "reference_"):
+        assert found[f"{side}mean"] == pytest.approx(np.ldexp(values.mean(), exponent), rel=1e-12)
+        assert found[f"{side}std"] == pytest.approx(np.ldexp(values.std(ddof=1), exponent), rel=1e-12)
+
+
 def test_bins_hold_a_tenth_of_the_reference_each():
     found = measured(np.random.default_rng(0).lognormal(size=1000), [1.0, 1e300])
     assert found.histogram["reference"] == [100] * 10

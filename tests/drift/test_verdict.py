@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.drift import Role, compare, profile
-from engine.drift.significance.verdict import adjust_p_values, effect_size, homogeneity_p, permutation_moments
+from engine.drift.significance.hierarchy import adjust_in_groups
+from engine.drift.significance.verdict import effect_size, homogeneity_p, permutation_moments
 from engine.drift.statistics import binned_distances
 
 LEVEL = 0.05
@@ -113,7 +114,8 @@ def test_holm_rejects_what_the_stepwise_rule_rejects(p_values):
         if p_values[i] * (len(p_values) - step) >= LEVEL:
             break
         rejected.add(i)
-    assert set(np.flatnonzero(adjust_p_values(p_values) < LEVEL)) == rejected
+    [adjusted] = adjust_in_groups([p_values], [1.0])
+    assert {i for i, p in enumerate(adjusted) if p < LEVEL} == rejected
 
 
 def compared(reference, batch, entity=None, **options):

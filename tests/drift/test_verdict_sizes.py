@@ -18,13 +18,14 @@ from engine.drift import Numerical, Role, compare, compare_family, profile
 from engine.drift.profiles import accumulators, profiling
 from engine.drift.significance.hierarchy import GroupedTests, adjust_groups
 from engine.drift.significance.verdict import (
-    adjust_p_values,
     effect_lower_bound,
     effect_size,
     smallest_p,
 )
 from engine.drift.statistics.numerical_statistics import smallest_ks_p
 from engine.drift.statistics.pooled_bins import choose_pooled_edges
+
+from .holm import adjust_by_holm
 
 LEVEL = 0.05
 X = {"x": Role.NUMERICAL}
@@ -135,7 +136,7 @@ def test_tests_that_cannot_be_significant_leave_the_family(pairs):
         k = next(k for k in range(1, len(pairs) + 1) if sum(low < LEVEL / k for low in smallest) <= k)
         stay = [low < LEVEL / k for low in smallest]
         assert (family.tests, family.decidable) == (k, stay)
-        kept = adjust_p_values([p for p, s in zip(p_values, stay, strict=True) if s]).tolist()
+        kept = adjust_by_holm([p for p, s in zip(p_values, stay, strict=True) if s])
         assert [p for p, s in zip(family.adjusted, stay, strict=True) if s] == kept
         assert all(p >= LEVEL for p, s in zip(family.adjusted, stay, strict=True) if not s)
     assert len(family.adjusted) == len(pairs)
@@ -153,7 +154,7 @@ def test_one_family_of_columns_predictions_and_another_test():
     raw = [one.columns[f"x{i}"].drift_p for i, one in enumerate(alone)]
     together = [column.drift_p for column in (first.columns | second.columns).values()]
     # p-values far from the level may differ: they are drawn only as exactly as the decision needs
-    assert [*together, other] == pytest.approx(adjust_p_values([*raw, 0.011]).tolist(), rel=0.1)
+    assert [*together, other] == pytest.approx(adjust_by_holm([*raw, 0.011]), rel=0.1)
     assert other > 0.011
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from ..command_line import call_engine
+from ..small_disks import fill_disk, mount_small_disk
 
 PROJECT = Path(__file__).parent / "projects" / "loans"
 KEPT = ("params.json", "variables.json", *(f"datasets/{name}.json" for name in ("loans", "payments", "remarks")))
@@ -36,6 +37,18 @@ def export(tmp_path: Path) -> Path:
         for name, content in data.items():
             archive.writestr(f"other-files/{name}", content)
     return path
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_in_the_middle_keeps_nothing_of_an_import(export: Path, tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "disk", "size=64k") as disk:
+        fill = fill_disk(disk / "fill", leave=12_000)  # space for the data, but not for the spec and the report
+        arguments = ("import", "dss", str(export), "-o", "out", "--with-data")
+        refused = call_engine(disk, *arguments)
+        assert (refused.returncode, "No space left on device" in refused.stderr) == (2, True), refused.stderr
+        assert [path for path in disk.rglob("*") if path.is_file()] == [fill]
+        fill.unlink()
+        assert call_engine(disk, *arguments).returncode == 0
 
 
 def test_rules_run_as_checks_and_contracts(export: Path, tmp_path: Path) -> None:

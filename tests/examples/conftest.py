@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ..command_line import ENGINE
+from ..command_line import ENGINE, Done
 
 SPECS = Path(__file__).parents[2] / "specs"
-
-
-Done = subprocess.CompletedProcess[str]
 
 
 def copy_of_specs(folder: Path) -> Path:

@@ -2,16 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
 from engine.evaluation.record import Evaluation
 from engine.store import Store
 
-Engine = Callable[..., CompletedProcess[str]]
+from ..command_line import Engine
 
 
 def value(evaluation: Evaluation, metric: str) -> float:

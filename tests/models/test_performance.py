@@ -216,6 +216,22 @@ def test_a_regression_metric_is_a_finite_number_or_has_a_reason(pairs, task):
     json.dumps(dataclasses.asdict(found.detail), allow_nan=False)
 
 
+@pytest.mark.parametrize("exponent", [-1000, -600, 600, 1010])
+def test_regression_of_values_whose_squares_are_no_floats(exponent):
+    random = np.random.default_rng(0)
+    y = random.normal(0, 1, 60)
+    p = y + random.normal(0, 0.3, 60)
+    usual, found = of_numbers(y, p), of_numbers(np.ldexp(y, exponent), np.ldexp(p, exponent))
+    for name in ("mae", "rmse"):
+        assert found.metrics[name] == pytest.approx(np.ldexp(usual.metrics[name], exponent), rel=1e-12)
+        assert "too large or too small" in found.interval_reasons[name]
+    for name in ("r2", "explained_variance", "pearson", "mape"):
+        assert found.metrics[name] == pytest.approx(usual.metrics[name], rel=1e-12)
+    for name in ("r2", "explained_variance", "pearson"):
+        assert found.intervals[name] == pytest.approx(usual.intervals[name], rel=1e-9)
+    assert "too large" in found.reasons["mse"] or "too small" in found.reasons["mse"]
+
+
 def test_lift_of_a_hundred_rows_is_that_of_the_top_ten():
     y = [1] * 8 + [0] * 2 + [1] * 12 + [0] * 78
     p = np.linspace(1, 0, 100)

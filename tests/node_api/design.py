@@ -35,6 +35,12 @@ scenarios:
       - {{name: tell, kind: send_message, channel: told, subject: "from ${{place}}", message: "rows are built"}}
   judge: {{steps: [{{name: look, kind: run_checks, target: few}}]}}
   stop: {{steps: [{{name: build, kind: build, target: few}}]}}
+  tolerate:
+    steps:
+      - {{name: look, kind: run_checks, target: few, on_failure: warn}}
+      - {{name: run, kind: run_scenario, scenario: fail, on_failure: warn}}
+  fail: {{steps: [{{name: call, kind: python, function: "mine:broken"}}]}}
+  tolerate the failure: {{steps: [{{name: run, kind: run_scenario, scenario: fail, on_failure: warn}}]}}
   pass on: {{steps: [{{name: run, kind: run_scenario, scenario: stop}}]}}
 infrastructures: {{factory: {{kind: node, url: "{url}", token: "${{secret.factory_token}}"}}}}
 deployments:

@@ -1,9 +1,7 @@
 """The verbs with --on, of a deployment on a node: those that do it there, and those that say what to do instead."""
 
-import http.server
 import json
 import textwrap
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from engine.spec import load
 
 from ..deployments.deployed import make_bundle
 from ..waiting import wait_for
+from ..webhooks import receive_webhooks
 from .design import MODULE, SPEC, Design, design_tiny
 
 pytestmark = pytest.mark.slow
@@ -45,25 +44,11 @@ def ignore():
 """
 
 
-class Chat(http.server.BaseHTTPRequestHandler):
-    """Takes every message."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def chat() -> Iterator[int]:
     """The port of a chat service."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Chat) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        yield server.server_port
-        server.shutdown()
+    with receive_webhooks() as service:
+        yield service.port
 
 
 @pytest.fixture

@@ -48,6 +48,10 @@ def test_a_project_is_deployed_to_a_node_runs_there_and_is_rolled_back(design: D
     for scenario in ("stop", "pass on"):  # the check of a dataset stops a build, also in another run
         stopped = design.engine("run", "spec.yaml", scenario, "--on", "production")
         assert stopped.returncode == design.engine("run", "spec.yaml", scenario).returncode == 1, stopped.stderr
+    # on_failure: warn takes a failure out of the exit code, also one of another run, but not a check that is ERROR
+    for scenario, code in (("tolerate", 1), ("tolerate the failure", 0)):
+        tolerated = design.engine("run", "spec.yaml", scenario, "--on", "production")
+        assert tolerated.returncode == design.engine("run", "spec.yaml", scenario).returncode == code, tolerated.stderr
     told = design.server.wait_for("run", holds=lambda one: one["scenario"] == "judge")
     assert told["text"].endswith("look: by what its checks found"), told
 

@@ -2,8 +2,6 @@
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from contextlib import closing
@@ -16,6 +14,8 @@ import engine
 from engine.api import Project
 from engine.outcome import Outcome
 from engine.scenarios.session import plan_scenarios
+
+from ..command_line import call_engine
 
 SPEC = """
     version: 1
@@ -117,7 +117,7 @@ def test_a_database_that_was_emptied_is_reported_once_by_every_command(command: 
     (project / ".engine/p/state.db").write_bytes(b"")
     verb, *others = command.split()
     action = [others.pop()] if verb == "outbox" else []
-    said = run_engine(project, verb, *action, "p.yaml", *others)
+    said = call_engine(project, verb, *action, "p.yaml", *others)
     assert said.stderr.count("the history of evaluations, checks and runs is lost") == 1
 
 
@@ -139,7 +139,7 @@ def test_what_stands_in_place_of_the_database_is_reported(
     for part in (project / ".engine/p").glob("state.db*"):
         part.unlink()
     replace(project / ".engine/p/state.db")
-    said = run_engine(project, command[0], "p.yaml", *command[1:])
+    said = call_engine(project, command[0], "p.yaml", *command[1:])
     assert said.returncode == 3
     assert f"state folder {project / '.engine/p'}: {cause}" in said.stderr
 
@@ -148,16 +148,9 @@ def test_what_stands_in_place_of_the_database_is_reported(
 def test_a_plan_names_the_folder_of_the_state_and_not_that_of_its_copy(damage: str, project: Path) -> None:
     with closing(sqlite3.connect(project / ".engine/p/state.db")) as rows, rows:
         rows.execute(damage)
-    said = run_engine(project, "plan", "p.yaml", "one")
+    said = call_engine(project, "plan", "p.yaml", "one")
     assert said.returncode == 3
     assert f"state folder {project / '.engine/p'}: " in said.stderr
-
-
-def run_engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    program = Path(sys.executable).with_name("engine")
-    return subprocess.run(
-        [program, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, input="", check=False
-    )
 
 
 def test_damaged_lines_of_a_log_are_left_out_and_reported(project: Path) -> None:

@@ -65,10 +65,25 @@ def call(tmp_path: Path) -> Callable[[str], tuple[Plan, ExitCode, list[RunResult
 Call = Callable[[str], tuple[Plan, ExitCode, list[RunResult], ExitCode]]
 
 
-def test_a_failure_that_counts_as_a_warning_has_the_exit_code_of_the_run(call: Call) -> None:
-    _, planned, _, found = call("""
-        scenarios: {main: {steps: [{name: a, kind: build, target: missing, on_failure: warn}]}}
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "{name: a, kind: build, target: missing, on_failure: warn}",
+        "{name: a, kind: run_scenario, scenario: child, on_failure: warn}",
+        "{name: a, kind: run_scenario, scenario: tolerant}",
+        "{name: b, kind: build, target: missing, on_failure: warn, run_condition: outcome == 'SUCCESS'}",
+        "{name: b, kind: run_scenario, scenario: child, on_failure: warn, run_condition: outcome == 'SUCCESS'}",
+    ],
+)
+def test_a_failure_that_counts_as_a_warning_has_the_exit_code_of_the_run(steps: str, call: Call) -> None:
+    _, planned, runs, found = call(f"""
+        run: main
+        scenarios:
+          main: {{steps: [{{name: first, kind: build, target: past}}, {steps}]}}
+          child: {{steps: [{{name: c, kind: build, target: missing}}]}}
+          tolerant: {{steps: [{{name: t, kind: run_scenario, scenario: child, on_failure: warn}}]}}
     """)
+    assert runs[0].outcome == "WARNING"
     assert planned == found == ExitCode.OK
 
 

@@ -1,14 +1,10 @@
 """What has become of a message is said in many places, which agree: results, verbs, pages, API, health, metrics."""
 
 import csv
-import http.server
 import io
 import json
 import re
 import socket
-import subprocess
-import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +16,9 @@ import pytest
 from engine.scenarios.session import run_scenarios
 from engine.spec import load
 from tests.server.page_server import TOKEN, PageServer, serve_pages
+
+from ..command_line import call_engine
+from ..webhooks import receive_webhooks
 
 SPEC = """
 version: 1
@@ -43,31 +42,17 @@ scenarios:
 """
 
 
-class Service(http.server.BaseHTTPRequestHandler):
-    """Takes what is not sent to /refuse."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(400 if self.path == "/refuse" else 200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
     with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service) as service,
+        receive_webhooks(lambda path: 400 if path == "/refuse" else 200) as service,
         socket.create_server(("127.0.0.1", 0)) as taken,
     ):
         silent = taken.getsockname()[1]
         taken.close()
-        threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        (tmp_path / "p.yaml").write_text(SPEC.format(port=service.server_port, silent=silent))
+        (tmp_path / "p.yaml").write_text(SPEC.format(port=service.port, silent=silent))
         (tmp_path / "mine.py").write_text("def warn():\n    return 'WARNING'\n")
         yield tmp_path
-        service.shutdown()
 
 
 class Places:
@@ -77,8 +62,7 @@ class Places:
         self.folder, self.client = folder, client
 
     def engine(self, *arguments: str, code: int = 0) -> str:
-        verb = [sys.executable, "-m", "engine", *arguments]
-        done = subprocess.run(verb, cwd=self.folder, capture_output=True, text=True, check=False)
+        done = call_engine(self.folder, *arguments)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
@@ -137,10 +121,7 @@ class Places:
 
 
 def test_all_places_say_the_same_of_a_message(project: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", "run", "p.yaml", "--format", "json"],
-        cwd=project, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = call_engine(project, "run", "p.yaml", "--format", "json")
     assert done.returncode == 4, done.stderr
     (ended,) = json.loads(done.stdout)["runs"]
     server = PageServer(project / "p.yaml")

@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from engine.store import FireState, Store, utc_now
 
 from ..command_line import call_engine
 from ..waiting import PATIENCE
-from .served import TOKEN, Served, describe_scenario, list_open, read_state, wait_until, write_project
+from .served import TOKEN, Served, describe_scenario, read_state, wait_until, write_project
 from .served_scenarios import ask_for_run, write_scenarios
 
 pytestmark = pytest.mark.slow
@@ -221,16 +220,6 @@ def test_a_state_of_another_server_and_a_missing_spec_are_reported(tmp_path: Pat
     found = call_engine(tmp_path, "serve", "empty")
     assert found.returncode == 2
     assert "holds no spec" in found.stderr
-
-
-def test_the_write_ahead_log_does_not_grow_with_the_runs(serve: Callable[..., Served], tmp_path: Path) -> None:
-    state = write_scenarios(tmp_path, describe_scenario("s", "note"))
-    server = serve()
-    server.wait_for("run", 3)
-    assert server.end() == 0
-    assert list_open(state) is not None
-    with sqlite3.connect(state / "state.db") as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_server_whose_code_was_replaced_starts_itself_again(serve: Callable[..., Served], tmp_path: Path) -> None:

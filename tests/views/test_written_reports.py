@@ -1,10 +1,7 @@
 """Reports in files and in mails: what the step, the reporter and the verb write."""
 
 import dataclasses
-import os
 import re
-import subprocess
-import sys
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -16,6 +13,8 @@ from engine.spec import Secrets, load
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 
+from ..command_line import Done, call_engine
+from ..small_disks import fill_disk, mount_small_disk
 from .reported_project import NAME, OWNED, Reader, facts, many
 
 
@@ -86,12 +85,8 @@ def test_a_page_too_large_for_mail_is_reported_instead(project):
     assert [part.name for part in message.attachments] == [""]
 
 
-def engine(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [Path(sys.executable).with_name("engine"), *arguments],
-        cwd=project.parent, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
+def engine(project: Path, *arguments: str) -> Done:
+    return call_engine(project.parent, *arguments, NO_COLOR="1")
 
 
 def test_the_verb_writes_the_page(project):
@@ -133,6 +128,16 @@ def test_all_pages_become_files_whose_links_lead_to_files(project):
     assert set(pages) <= linked
     assert NAME in Reader(pages["stores/two/evaluations.html"]).text
     assert engine(project, "report", "shown.yaml", "two", "--all").returncode == 2
+
+
+def test_a_disk_that_is_full_in_the_middle_keeps_the_former_pages(project, tmp_path):
+    with mount_small_disk(tmp_path / "disk", "size=1m") as disk:
+        (disk / "index.html").write_text("a former page")
+        fill = fill_disk(disk / "fill", leave=200_000)
+        refused = engine(project, "report", "shown.yaml", "--all", "-o", str(disk))
+        assert (refused.returncode, "No space left on device" in refused.stderr) == (3, True), refused.stderr
+        assert sorted(path for path in disk.rglob("*") if path.is_file()) == [fill, disk / "index.html"]
+        assert (disk / "index.html").read_text() == "a former page"
 
 
 def test_a_copy_of_many_pages_says_how_many_it_leaves_out(project, tmp_path):

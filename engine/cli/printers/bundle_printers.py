@@ -10,7 +10,7 @@ from engine.bundles.manifest import BundledDataset, BundledModel
 from engine.cli.json_output import print_json
 from engine.formatting.control_characters import remove_controls, single_line
 from engine.formatting.lists import join_some
-from engine.formatting.numbers import format_bytes
+from engine.formatting.numbers import format_bytes, format_count
 
 if TYPE_CHECKING:
     from engine.pipeline.bundles.creation import CreatedBundle
@@ -48,7 +48,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
     _print_facts(
         {
             "id": archive.id,
-            "size": f"{format_bytes(archive.bytes)}, {_count(len(manifest.files), 'file')}",
+            "size": f"{format_bytes(archive.bytes)}, {format_count(len(manifest.files), 'file')}",
             "spec": manifest.spec,
             "engine": manifest.engine or "any version",
             "made": " ".join(part for part in (made.created, made.by and f"by {made.by}") if part),
@@ -97,7 +97,7 @@ def print_verified(archive: BundleArchive, verified: Verified, name: str, format
                          "signed_by_keys": _list_keys(archive)})  # fmt: skip
         return
     _print_plain(f"{name}: {archive.id}")
-    _print_plain(f"  the content of its {_count(len(archive.manifest.files), 'file')} matches its manifest")
+    _print_plain(f"  the content of its {format_count(len(archive.manifest.files), 'file')} matches its manifest")
     if verified.signers:
         _print_plain(f"  signed by {', '.join(verified.signers)}")
     else:
@@ -190,10 +190,6 @@ def _list_keys(archive: BundleArchive) -> list[str]:
 
 def _list_paths(archive: BundleArchive, role: str) -> list[str]:
     return sorted(path for path, file in archive.manifest.files.items() if file.role == role)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _print_section(title: str, lines: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
 from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.moments import format_second
+from engine.formatting.numbers import format_count
 from engine.outcome import CheckOutcome
 from engine.store import CheckPoint, utc_now
 
@@ -122,7 +123,7 @@ def print_replay(target: str, replayed: ResultTable, format_: Literal["text", "j
         page.print()
         return
     number = replayed.rows[0]["evaluations"]
-    page.add_title(f"{target}: the checks applied to {number} stored {'evaluation' if number == 1 else 'evaluations'}")
+    page.add_title(f"{target}: the checks applied to {format_count(number, 'stored evaluation')}")
     shown = replayed
     if any(replayed.values("tried")):
         shown = shown.with_column("settings", str, ["tried" if one else "declared" for one in replayed.values("tried")])

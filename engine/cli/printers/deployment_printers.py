@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from engine.cli.json_output import print_json
 from engine.formatting.moments import format_second
+from engine.formatting.numbers import format_count
 from engine.outcome import ExitCode
 from engine.service.deployments.deployed_state import DeploymentState
 from engine.service.deployments.deploying import DeploymentChange
@@ -87,7 +88,7 @@ def print_pulled(found: Sequence[Pulled], format_: Shown) -> None:
         print_json(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
         return
     for one in found:
-        parts = [f"{one.evaluations:,} new {'evaluation' if one.evaluations == 1 else 'evaluations'}"]
+        parts = [format_count(one.evaluations, "new evaluation")]
         parts += [f"checks applied again to {one.checked:,}"] if one.checked else []
         parts += [f"{one.superseded:,} superseded or restored"] if one.superseded else []
         parts += [f"{one.known:,} already copied"] if one.known else []

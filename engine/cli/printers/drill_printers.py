@@ -9,6 +9,7 @@ from engine.cli.json_output import print_json
 from engine.cli.tables import Page, render_json
 from engine.evaluation.evaluation_json import check_to_json
 from engine.formatting.lists import join_some, join_words
+from engine.formatting.numbers import format_count
 from engine.notifications import is_silent
 from engine.outcome import ExitCode
 from engine.scenarios.drill_result import DrilledCheck, DrillResult
@@ -134,7 +135,7 @@ def _summarize_drill(drilled: DrillResult, checks: Sequence[DrilledCheck]) -> li
         return [*lines, "no check would have alerted you"]
     what = [f"{len(fired)} {'check fires' if len(fired) == 1 else 'checks fire'}"] if fired else []
     what += [f"{len(failures)} {'step fails' if len(failures) == 1 else 'steps fail'}"] if failures else []
-    heard = f"{sent} {'message' if sent == 1 else 'messages'} would be sent"
+    heard = f"{format_count(sent, 'message')} would be sent"
     if not sent:
         heard = "but no message would be sent: only those who look at the run would notice"
     return [*lines, f"{', '.join(what)}; {heard}"]

@@ -196,9 +196,7 @@ def _add_performance(one: Evaluation, page: Page, sides: Mapping[str, str]) -> N
         )
         if (measured["low"].is_not_null()).any():
             page.add_line("in parentheses: confidence intervals at the store's `confidence`", style="dim")
-        for (reason,), same in performance.group_by("reason", maintain_order=True):
-            if reason is not None:
-                page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+        _add_reasons(performance, page)
 
 
 def _add_segments(one: Evaluation, page: Page) -> None:
@@ -215,9 +213,7 @@ def _add_segments(one: Evaluation, page: Page) -> None:
     if segments.metric:
         headers |= {"value": segments.metric, "change": "change"}
     page.add_table(ResultTable.from_frame(_join_intervals(measured, {"value": ("low", "high")})), headers)
-    for (reason,), same in measured.group_by("reason", maintain_order=True):
-        if reason is not None:
-            page.add_line(f"{', '.join(same['segment'])}: {reason}", style="dim")
+    _add_reasons(measured, page, "segment")
     if declaration := segments.write_declaration():
         page.add_line("to watch what was found from now on, add it to the store:", style="dim")
         for line in declaration.splitlines():
@@ -240,9 +236,7 @@ def _add_estimates(one: Evaluation, page: Page) -> None:
         {"metric": "metric", "estimated": "estimated", "realised": "on the rows with a label"},
     )
     page.add_line(estimates.basis, style="dim")
-    for (reason,), same in measured.group_by("reason", maintain_order=True):
-        if reason is not None:
-            page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+    _add_reasons(measured, page)
 
 
 def _add_challenger(one: Evaluation, page: Page) -> None:
@@ -267,9 +261,13 @@ def _add_challenger(one: Evaluation, page: Page) -> None:
         },
     )
     page.add_line("advantage: positive where the challenger is better; its interval is paired", style="dim")
-    for (reason,), same in measured.group_by("reason", maintain_order=True):
-        if reason is not None:
-            page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+    _add_reasons(measured, page)
+
+
+def _add_reasons(table: pl.DataFrame, page: Page, named: str = "metric") -> None:
+    """Add a line per reason for a missing value, with the names of the rows that it holds for."""
+    for (reason,), same in table.filter(pl.col("reason").is_not_null()).group_by("reason", maintain_order=True):
+        page.add_line(f"{', '.join(same[named])}: {reason}", style="dim")
 
 
 _SIDES = {

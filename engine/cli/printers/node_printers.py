@@ -1,6 +1,5 @@
 """Print the runs of a deployment on a node, in the same form as local runs."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from engine.api import tabulation
@@ -40,7 +39,7 @@ def print_runs_of_node(
 def print_run_of_node(node: "NodeClient", deployment: str, run: str, format_: TableFormat) -> None:
     """Print a run of a deployment, its steps and its log; as CSV, the log."""
     found, lines = read_run_on_node(node, deployment, run)
-    log = tabulate_entries([asdict(line) for line in lines])
+    log = tabulate_entries([line._asdict() for line in lines])
     if format_ == "csv":
         print_data(log, format_)
     elif format_ == "json":

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
-from engine.outcome import Outcome
+from engine.formatting.numbers import format_count
 from engine.pipeline.actions import Action, ActionCause, Change, ReadSource
 from engine.scenarios.plan import Plan, ScenarioPlan, StepPlan
 from engine.spec import diagnostics
@@ -95,11 +95,8 @@ def _print_step(plan: StepPlan, console: Console, indent: int) -> None:
     if plan.scenario is not None:
         _print_scenario(plan.scenario, console, indent + 2)
     elif plan.problem:
-        how: dict[Outcome | None, str] = {
-            Outcome.FAILED: "x fails: ",
-            Outcome.WARNING: "x fails, which is only a WARNING: ",
-        }
-        words = how.get(plan.outcome, "x fails if it runs: ")
+        words = "x fails" if plan.outcome else "x fails if it runs"
+        words += ": " if plan.counts_as_failure else ", which is only a WARNING: "
         _print_line(console, indent + 2, (words, "bold red"), (plan.problem, "red"))
 
 
@@ -157,12 +154,12 @@ def _summarize_plan(plan: Plan) -> str:
     sends = sum(action.because in ("always", "depends") for action in senders)
     problems = [step.outcome is None for step in plan.all_steps() if step.problem and step.scenario is None]
     failures = [
-        f"{count} {'step' if count == 1 else 'steps'} {verb} fail"
+        f"{format_count(count, 'step')} {verb} fail"
         for verb, count in (("will", problems.count(False)), ("may", problems.count(True)))
         if count
     ]
     parts = [*failures, ", ".join(counts) or "nothing to compute", f"{reused} reused"]
-    return "; ".join([*parts, f"{sends} {'message' if sends == 1 else 'messages'} may be sent"] if sends else parts)
+    return "; ".join([*parts, f"{format_count(sends, 'message')} may be sent"] if sends else parts)
 
 
 _SUMMARY_WORDS = {

@@ -8,6 +8,7 @@ from engine.api.lookup import unknown_name
 from engine.api.result_table import ResultTable
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data
+from engine.formatting.numbers import format_count
 from engine.spec.metrics.catalogue import METRICS
 from engine.spec.resources.checks import describe_inactive_checks
 
@@ -73,8 +74,8 @@ def print_table(
     page.add_title(title)
     page.add_table(_join_metric_intervals(shown), headers, empty="nothing yet")
     if hidden := (total or found) - len(shown.rows):
-        rows = "row" if hidden == 1 else "rows"
-        page.add_line(f"{hidden} earlier {rows}: --last {hidden + len(shown.rows)} shows all", style="dim")
+        earlier = format_count(hidden, "earlier row")
+        page.add_line(f"{earlier}: --last {hidden + len(shown.rows)} shows all", style="dim")
     for remark in remarks:
         page.add_line(remark, style="dim")
     page.print()

@@ -35,7 +35,7 @@ def import_dss(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if anything is left out.")] = False,
 ) -> int:
     """Write a spec for a Dataiku DSS project, and a report with a line for each object of the project."""
-    from engine.atomic_files import replace_file
+    from engine.atomic_files import replace_files
     from engine.dss.project_import import check_spec, describe_import, import_project
     from engine.dss.source import open_project_files
     from engine.formatting.control_characters import escape_controls
@@ -49,17 +49,16 @@ def import_dss(
         for target in (*imported.copies.values(), *imported.joins):
             if (output / target).exists():
                 raise typer.BadParameter(f"{output / target} exists already", param_hint="--output")
-        with report_write_errors(output, "--output"):
-            output.mkdir(parents=True, exist_ok=True)
+        with report_write_errors(output, "--output"), replace_files(output, overwrite=False) as new:
             for file, target in imported.copies.items():
-                files.copy_file(file, output / target)
+                files.copy_file(file, new / target)
             for target, rows in imported.joins.items():
-                rows.write(files, output / target)
-            with replace_file(spec) as part:
-                part.write_text(imported.spec, encoding="utf-8")
-            findings, valid = check_spec(spec)
-            with replace_file(report) as part:
-                part.write_text(describe_import(imported, source.name, findings), encoding="utf-8")
+                rows.write(files, new / target)
+            (new / SPEC_NAME).write_text(imported.spec, encoding="utf-8")
+            findings, valid = check_spec(new / SPEC_NAME)
+            findings = findings.replace(str(new / SPEC_NAME), str(spec))
+            text = describe_import(imported, source.name, findings)
+            (new / REPORT_NAME).write_text(text, encoding="utf-8")
     print(f"{spec}\n{report}\n{imported.report.summarize()}")
     if imported.report.mistakes:
         print("Mistakes found in the project:")

@@ -88,7 +88,7 @@ def command(
         for option in (name for name, value in options.items() if value is not None):
             raise typer.BadParameter("needs --data FILE too", param_hint=option)
         with report_write_errors(folder, "FOLDER"):
-            write_example(example or Example.HELLO, folder, spec)
+            write_example(example or Example.HELLO, folder, SPEC_NAME)
     print(f"{spec}\nNext: engine run {shlex.quote(str(spec))}")
     return ExitCode.OK
 

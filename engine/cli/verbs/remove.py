@@ -9,6 +9,7 @@ import typer
 
 from engine.cli.options import On, SpecFile, Variables, load_project, parse_pairs, parse_time
 from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_count
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def command(
             return ExitCode.OK
     removed = set(one.remove(*chosen))
     for name, number in _count_names([each for each in chosen if each.id in removed]).items():
-        print(f"{store}: removed {name}, {number} {'evaluation' if number == 1 else 'evaluations'}")
+        print(f"{store}: removed {name}, {format_count(number, 'evaluation')}")
     return ExitCode.OK
 
 

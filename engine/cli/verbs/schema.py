@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from engine.atomic_files import replace_files
 from engine.cli.argument_mistakes import report_write_errors
 from engine.outcome import ExitCode
 
@@ -17,8 +18,8 @@ def command(
     from engine.server.node_api.openapi import write_api_document
     from engine.spec.reference import json_schema
 
-    with report_write_errors(folder, "FOLDER"):
-        files = (*json_schema.write_schema_files(folder), write_message_schema(folder), write_api_document(folder))
+    with report_write_errors(folder, "FOLDER"), replace_files(folder) as new:
+        files = (*json_schema.write_schema_files(new), write_message_schema(new), write_api_document(new))
     for written in files:
-        print(written)
+        print(folder / written.name)
     return ExitCode.OK

@@ -19,6 +19,7 @@ from engine.discovery.file_endings import find_compression
 from engine.drift.reading.csv_files import CsvDialect, needs_conversion, open_text
 from engine.drift.reading.text_readings import MISSING_MARKERS, TextReading
 from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_count
 
 _MAX_VALUES_SHOWN = 5
 """Maximum number of rows that a message shows."""
@@ -120,7 +121,7 @@ def find_record_fault(path: Path, dialect: CsvDialect) -> str | None:
                 if not width:
                     width, first = len(record), (record or [""])[0]
                 if len(record) != width:
-                    fields = f"{len(record)} field{'' if len(record) == 1 else 's'}" if record else "nothing"
+                    fields = format_count(len(record), "field") if record else "nothing"
                     fault = f"{path}, line {lines.start} has {fields} where the first line has {width}"
                     return fault + _suggest_preamble(first, width, len(record), lines.start)
         except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ import polars as pl
 from engine.data.column_types import POLARS_DTYPES
 from engine.data.files.common_types import find_common_dtype
 from engine.data.files.dataset_files import DatasetFiles
-from engine.data.files.read_faults import find_file_fault
+from engine.data.files.read_faults import find_file_fault, find_zeros
 from engine.data.files.text_columns import find_doubtful_columns, sample_columns
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.discovery.file_trees import DISK, FileTree
@@ -270,6 +270,8 @@ def _require_common_dtype(name: str, found: Mapping[Path, pl.DataType], files: D
         widest = find_common_dtype(numbers)
         if widest is not None and all(files.holds_only_0_and_1(path, name) for path in paths):
             return widest
+    if zeros := find_zeros(files, files.paths):
+        raise DataError(zeros)
     first, dtype = next(iter(found.items()))
     path, other = next((path, one) for path, one in found.items() if find_common_dtype([dtype, one]) is None)
     hint = (

@@ -3,6 +3,7 @@
 The files are read again for this, one by one.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import polars as pl
 from engine.data.files.csv_faults import find_record_fault, find_stray_quote, find_value_fault, may_have_short_line
 from engine.data.files.file_faults import find_foreign_content, find_ndjson_fault
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.discovery.file_endings import find_compression
+from engine.discovery.formats import find_zeros_inside
 from engine.drift.reading.csv_files import scan_csv_texts
 from engine.drift.reading.file_scans import is_json_array
 
@@ -19,8 +22,13 @@ if TYPE_CHECKING:
     from engine.data.files.dataset_files import DatasetFiles
 
 
-def find_short_line(files: "DatasetFiles") -> str | None:
-    """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
+def find_silent_fault(files: "DatasetFiles") -> str | None:
+    """Describe the first fault that polars reads without an error.
+
+    These are zero bytes inside a text file, and a CSV line with too few fields, which polars fills with nulls.
+    """
+    if zeros := find_zeros(files, files.paths):
+        return zeros
     if files.format != "csv":
         return None
     for path in files.paths:
@@ -49,8 +57,18 @@ def explain_schema_error(files: "DatasetFiles") -> str | None:
     return find_file_fault(files) or next(explained, None) or next(foreign, None)
 
 
+def find_zeros(files: "DatasetFiles", paths: Sequence[Path]) -> str | None:
+    """Describe the first zero bytes inside a text file."""
+    if files.format not in ("csv", "ndjson"):
+        return None
+    found = (find_zeros_inside(path) for path in paths if find_compression(path, files.compression) is None)
+    return next(filter(None, found), None)
+
+
 def _explain_fault(files: "DatasetFiles", path: Path) -> str | None:
     """Describe the fault in a text format; None if it cannot be found."""
+    if zeros := find_zeros(files, [path]):
+        return zeros
     if files.format == "csv":
         fault = find_record_fault(path, files.dialect) or _explain_value_fault(files, path)
         return fault or find_stray_quote(path, files.dialect)

@@ -9,10 +9,9 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 
@@ -27,8 +26,7 @@ PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """How long the files must stay unchanged before the second try, and the maximum wait for that."""
 
 
-@dataclass(frozen=True, slots=True)
-class _SeenFile:
+class _SeenFile(NamedTuple):
     """A file as first seen. `digest` is None if not hashed; `settled` means that later changes show in the times."""
 
     identity: FileIdentity

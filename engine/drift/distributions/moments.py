@@ -30,26 +30,19 @@ class Moments:
     high: float = nan
 
     @classmethod
-    def from_values(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
+    def from_values(cls, values: Values, counts: Counts | None = None) -> Self:
         """Compute the moments of distinct ascending values, each occurring once or `counts` times.
 
-        Where a value is infinite, or the sums overflow, the mean and the squared deviations are NaN.
-
-        Parameters
-        ----------
-        centre
-            Number subtracted before summing; by default the value in the middle of the array.
+        Where a value is infinite, or a sum overflows, the mean or the squared deviations are NaN.
         """
         if not len(values):
             return cls()
         low, high = values[0].item(), values[-1].item()
         rows = len(values) if counts is None else int(counts.sum())
-        if centre is None:
-            centre = values[len(values) // 2].item()
-            centre = centre if isfinite(centre) else 0.0
+        centre = values[len(values) // 2].item()
+        centre = centre if isfinite(centre) else 0.0
         offset, squares = mean_and_squares(values, _NO_COUNTS if counts is None else counts, values.dtype.type(centre))
-        finite = isfinite(offset) and isfinite(squares)
-        return cls(rows, centre, offset if finite else nan, squares if finite else nan, low, high)
+        return cls(rows, centre, _nan_unless_finite(offset), _nan_unless_finite(squares), low, high)
 
     @classmethod
     def from_running(cls, running: RunningMoments) -> Self:
@@ -57,8 +50,7 @@ class Moments:
         rows, offset, squares = running.spread.tolist()
         if not rows:
             return cls()
-        finite = isfinite(offset) and isfinite(squares)
-        spread = (offset, squares) if finite else (nan, nan)
+        spread = map(_nan_unless_finite, (offset, squares))
         return cls(int(rows), running.middle, *spread, *running.ends.tolist())
 
     @property
@@ -81,3 +73,7 @@ class Moments:
             min(self.low, other.low),
             max(self.high, other.high),
         )
+
+
+def _nan_unless_finite(value: float) -> float:
+    return value if isfinite(value) else nan

@@ -49,7 +49,7 @@ class Sample(Protocol):
 class FrameSample:
     """The rows of a polars frame; `files` are the files it reads, as far as known, with their state."""
 
-    def __init__(self, frame: pl.LazyFrame, files: Mapping[Path, FileIdentity] | None = None) -> None:
+    def __init__(self, frame: pl.LazyFrame, files: Mapping[Path, FileIdentity] | None) -> None:
         self._frame, self._files = frame, files or {}
 
     @property

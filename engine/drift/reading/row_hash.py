@@ -70,12 +70,12 @@ def hash_rows(frame: pl.DataFrame, seed: int = 0) -> Hashes:
     return sums
 
 
-def row_content_hash(names: Sequence[str], seed: int = 0) -> pl.Expr:
+def row_content_hash(names: Sequence[str]) -> pl.Expr:
     """Return an expression for the hash of a row's values in the columns `names`; the order of `names` does not matter.
 
     It is evaluated batch by batch where a frame is read in batches.
     """
-    return hash_columns(map(column_named, sorted(names)), seed)
+    return hash_columns(map(column_named, sorted(names)), 0)
 
 
 def hash_columns(columns: Iterable[pl.Expr], seed: int) -> pl.Expr:

@@ -340,16 +340,3 @@ def select_decidable(smallest: Sequence[float], level: float) -> tuple[NDArray[n
     staying = np.searchsorted(ordered, level / k, side="left")
     tests = int(k[np.argmax(staying <= k)]) if len(k) else 0
     return np.asarray(smallest, np.float64) < level / max(1, tests), tests
-
-
-def adjust_p_values(p_values: Sequence[float]) -> NDArray[np.float64]:
-    """Return the p-values adjusted for their number (Holm 1979); reject those whose adjusted value is below the level.
-
-    The i-th smallest of k, counted from 0, is multiplied by k - i; adjusted values never decrease in that order.
-    """
-    p = np.asarray(p_values, np.float64)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    result = np.empty_like(p)
-    result[order] = adjusted
-    return result

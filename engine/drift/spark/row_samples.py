@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def read_row_sample(
-    frame: "DataFrame", rows: int, seed: int = 0, *, columns: Sequence[str] | None = None, entity: str | None = None
+    frame: "DataFrame", rows: int, seed: int, *, columns: Sequence[str] | None, entity: str | None
 ) -> pl.DataFrame:
     """Return columns (and the entity) of at most `rows` rows of a Spark DataFrame, drawn without replacement by hash.
 

@@ -167,7 +167,7 @@ def _measure_numerical(result: ColumnStatistics, reference: Numerical, batch: Nu
     for prefix, side, column in (("", "batch", batch), ("reference_", "reference", reference)):
         rows = column.present
         why = (
-            f"the {side} has infinite or very large values"
+            f"the {side} has infinite values, or its values are too large or too close together to compute with them"
             if rows > 1
             else f"the {side} has {_describe_few_values(rows)}"
         )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import quantile_positions
 from engine.drift.kernels.cdf_bounds import ks_wasserstein_bounds, ks_wasserstein_in_gaps
@@ -24,6 +25,9 @@ MANY_VALUES = 50_000
 
 QUANTILE_PERCENTS = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
 """The reported quantiles, as integers in percent so that ranks can be computed without rounding."""
+
+SMALLEST_WIDTH = 1e-140
+"""The difference of maximum and minimum below which squares of deviations lose digits, or become 0."""
 
 FloatArray = NDArray[np.float64]
 
@@ -44,12 +48,31 @@ def summarize_column(column: Numerical) -> dict[str, Bounds]:
     if not n:
         return dict.fromkeys(["mean", "std", "min", "max", *QUANTILE_PERCENTS], Bounds(nan, nan))
     m = column.moments
-    std = sqrt(m.squares / (n - 1)) if n > 1 and m.squares >= 0 else nan
-    exact = {"mean": m.mean, "std": std, "min": float(m.low), "max": float(m.high)}
+    exact = {"mean": m.mean, "std": _measure_std(column), "min": float(m.low), "max": float(m.high)}
     return {
         **{name: Bounds(value, value) for name, value in exact.items()},
         **dict(zip(QUANTILE_PERCENTS, _bound_quantiles(column), strict=True)),
     }
+
+
+def _measure_std(column: Numerical) -> float:
+    """Return the standard deviation, NaN if undefined.
+
+    If the squares of the deviations are too large or too small for a float, the values are multiplied by a power of 2,
+    which changes none of their digits, and the result is divided by it. Of a column that is counted on a grid, the
+    values are not kept: then the standard deviation is NaN.
+    """
+    n, m = column.present, column.moments
+    if n < 2 or not (isfinite(m.low) and isfinite(m.high)):
+        return nan
+    are_close = 0 < float(m.high) - float(m.low) < SMALLEST_WIDTH
+    if isfinite(m.squares) and not are_close:
+        return sqrt(m.squares / (n - 1))
+    if column.intervals is not None:
+        return nan
+    scale = 2.0**600 if are_close else 2.0**-600
+    squares = Moments.from_values(column.values * scale, column.counts).squares
+    return sqrt(squares / (n - 1)) / scale
 
 
 def _bound_quantiles(column: Numerical) -> list[Bounds]:

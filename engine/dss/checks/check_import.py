@@ -54,8 +54,8 @@ def import_checks(
         several = len(bodies) > 1
         for suffix, body in bodies:
             name = make_name(f"{label} {suffix}" if several else label, checks, "check")
-            if name != label and not several:
-                line.note(f"renamed {name}")
+            if not several:
+                line.note_name(name, label)
             checks[name] = Part(one.place, body)
             if not enabled:
                 checks[name]["active"] = False

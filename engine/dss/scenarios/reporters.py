@@ -50,8 +50,7 @@ def import_reporters(state: ImportState, scenario: JsonObject, target: str, step
             continue
         line.target = f"{target}.reporters.{name}"
         names.append(name)
-        if name != label:
-            line.note(f"renamed {name}")
+        line.note_name(name, label)
         part |= {"active": None if one.get_flag("active", default=True) else False, "at": "start" if at_start else None}
         formula = one.get_text("runCondition")
         if one.get_flag("runConditionEnabled", default=False) and formula.strip():

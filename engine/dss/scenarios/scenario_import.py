@@ -27,8 +27,7 @@ def _import_scenario(state: ImportState, id_: str, scenario: JsonObject) -> Part
     name, label = state.names.scenarios[id_], scenario.get_text("name") or id_
     target = f"scenarios.{name}"
     line = state.report.add("scenario", label, scenario.place, target)
-    if name != label:
-        line.note(f"renamed {name}")
+    line.note_name(name, label)
     part = Part(f"{scenario.file} (id {id_})")
     if not scenario.get_flag("active", default=False):
         part["active"] = False

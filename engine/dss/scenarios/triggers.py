@@ -38,8 +38,7 @@ def import_triggers(state: ImportState, scenario: JsonObject, target: str, zone:
         for keys in _translate_trigger(state, one, type_, zone, line):
             name = make_name(label, names, "trigger")
             names.append(name)
-            if name != label:
-                line.note(f"renamed {name}")
+            line.note_name(name, label)
             part = Part(one.place, {"name": name, **keys, "active": keys.get("active", active)})
             if line.reason is not None:
                 part.add_todo(f"{line.reason}; an interval that is switched off stands for it")

@@ -10,6 +10,7 @@ from typing import Self
 
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some
+from engine.formatting.numbers import format_count
 from engine.outcome import CheckOutcome
 
 SHOWN_REASONS, SHOWN_METRICS = 3, 5
@@ -50,7 +51,7 @@ class PassedChecks:
     def count(self) -> str:
         """Return how many passed: `5 checks, 2 of them measured nothing: roc_auc, f1 (no labels)`."""
         names = list(dict.fromkeys(self.checks))
-        text = "1 check" if len(names) == 1 else f"{len(names)} checks"
+        text = format_count(len(names), "check")
         if len(names) != len(self.checks):
             text = f"{len(self.checks)} metrics of {repr(names[0]) if len(names) == 1 else text}"
         return f"{text}, {self.describe_unmeasured()}" if self.unmeasured else text

@@ -10,10 +10,10 @@ have no known rate.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import NormalDist, median
+from typing import NamedTuple
 
 from engine.evaluation.checks.typical import count_typical_values, estimate_false_alarm_rate
 from engine.evaluation.record import MetricValue
@@ -34,8 +34,7 @@ FEWEST_CALLS = 3
 YEAR = timedelta(days=365.25)
 
 
-@dataclass(frozen=True, slots=True)
-class FalseAlarms:
+class FalseAlarms(NamedTuple):
     """Checks that alarm without drift in at most (or about) a share of evaluations; `given` states the condition."""
 
     checks: Sequence[str]

@@ -10,7 +10,7 @@ from engine.evaluation.checks.detectable import explain_weak_check, find_detecta
 from engine.evaluation.checks.target import CheckFinding, CheckTarget, MetricsByName, build_missing_finding
 from engine.evaluation.checks.typical import compute_fences, explain_too_few, select_typical_values
 from engine.evaluation.record import MetricValue
-from engine.formatting.numbers import format_figure, format_number, format_seconds
+from engine.formatting.numbers import format_count, format_figure, format_number, format_seconds
 from engine.outcome import CheckOutcome
 from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import MeanOfLast, Range, RangeCheck, TypicalCheck, build_bounds
@@ -204,4 +204,4 @@ def _describe_short_mean(check: RangeCheck, metric: str, target: CheckTarget) ->
     if not isinstance(check.compare, MeanOfLast):
         return ""
     last, found = check.compare.mean_of_last, len(_list_last_values(metric, check.compare.mean_of_last, target))
-    return f"the mean is that of {found} earlier {'value' if found == 1 else 'values'}" if found < last else ""
+    return f"the mean is that of {format_count(found, 'earlier value')}" if found < last else ""

@@ -11,7 +11,7 @@ from math import erfc, isfinite, sqrt
 from statistics import quantiles
 
 from engine.evaluation.record import MetricValue
-from engine.formatting.numbers import format_seconds
+from engine.formatting.numbers import format_count, format_seconds
 from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES, TypicalCheck
 
 _SIMULATED_VALUES = 2_000_000
@@ -79,7 +79,7 @@ def explain_too_few(values: Sequence[float], check: TypicalCheck) -> str:
     """Return why there is no typical range yet; an empty text if there is one."""
     if len(values) >= FEWEST_TYPICAL_VALUES:
         return ""
-    counted = f"{len(values)} earlier {'value' if len(values) == 1 else 'values'}"
+    counted = format_count(len(values), "earlier value")
     within = "" if check.within is None else f" within {format_seconds(check.within.total_seconds())}"
     needed = f"{FEWEST_TYPICAL_VALUES} are needed; unchanged data count once"
     return f"too few to determine what is typical: {counted}{within}, and {needed}"

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from engine import drift
-from engine.data import Table
 from engine.data.segments import SegmentMembers, list_rest_segments
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError
@@ -26,7 +25,7 @@ from engine.spec.segments import MIN_SEGMENT_ROWS
 _MEMBER = "\0member"
 
 
-def require_types_of_executors(table: Table, alignment: drift.Alignment) -> None:
+def require_types_of_executors(alignment: drift.Alignment) -> None:
     """Raise a DataError if columns of rows in Spark need a conversion, which executors cannot do for segments."""
     if alignment.expressions:
         named = join_words([*map(repr, alignment.expressions)], "and")

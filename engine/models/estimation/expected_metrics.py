@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from engine.models.metrics.classification import (
     CALIBRATION_BINS,
-    LIFT_SHARE,
     NO_POSITIVE,
     NO_PROBABILITIES,
     ONE_CLASS,
+    compute_lift,
     compute_log_losses,
     compute_roc_auc,
     find_calibration_bins,
@@ -207,7 +207,7 @@ def expect_multiclass(of: Predicted, outcomes: Floats, noise: Floats) -> Expecte
     }
 
 
-def expect_regression(outcomes: Floats, mass: Floats, losses: Sequence[str] = LOSSES) -> ExpectedOrReasons:
+def expect_regression(outcomes: Floats, mass: Floats, losses: Sequence[str]) -> ExpectedOrReasons:
     """Return the expected metrics of a regression.
 
     Parameters
@@ -322,15 +322,12 @@ class _Curve:
     def expect_average_precision(self) -> Expected:
         positive = np.diff(self.tps, prepend=0)
         value = float((positive * self.tps / (self.tps + self.fps)).sum() / self.tps[-1])
-        influence = average_precision_influence(value, self.tps, self.fps, positive)  # type: ignore[arg-type]
+        influence = average_precision_influence(value, self.tps, self.fps)  # type: ignore[arg-type]
         return Expected(value, self._by_row(influence), "logit")
 
     def expect_lift(self) -> Expected:
-        rows = self.tps + self.fps
-        n = float(rows[-1])
-        top = float(np.interp(LIFT_SHARE * n, np.r_[0, rows], np.r_[0, self.tps])) / (LIFT_SHARE * n)
-        value = top / (float(self.tps[-1]) / n)
-        influence = lift_influence(value, self.tps, self.fps, np.diff(self.tps, prepend=0), LIFT_SHARE)  # type: ignore[arg-type]
+        value = compute_lift(self.tps, self.fps)  # type: ignore[arg-type]
+        influence = lift_influence(value, self.tps, self.fps)  # type: ignore[arg-type]
         return Expected(value, self._by_row(influence), "log")
 
 

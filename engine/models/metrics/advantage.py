@@ -196,7 +196,7 @@ class _Side:
                 return regression_influences(of.truth, of.predicted, values)
             case "binary_classification":
                 return binary_influences(of.truth, of.predicted, of.probability, values, self.gains)
-        return multiclass_influences(of.truth, of.predicted, of.probability, len(of.classes), values)
+        return multiclass_influences(of.truth, of.predicted, of.probability, len(of.classes))
 
     def find_calibration_excess(self, of: Units) -> float:
         """Return the maximum by which chance alone raises the calibration error."""

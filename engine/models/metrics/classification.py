@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engine.formatting.lists import join_some
 from engine.models.metrics.classification_intervals import (
+    LIFT_SHARE,
     calibration_interval,
     matrix_intervals,
     mean_interval,
@@ -39,8 +40,6 @@ Intervals = Mapping[str, IntervalOrReason]
 MAX_CURVE_POINTS = 200
 """Maximum number of points of a stored curve."""
 CALIBRATION_BINS = 10
-LIFT_SHARE = 0.1
-"""Share of rows, those with the highest probabilities, whose positives `lift` counts."""
 MAX_MATRIX_CLASSES = 50
 """Maximum number of classes for which a confusion matrix is stored."""
 
@@ -125,17 +124,15 @@ def measure_binary(
     calibration, error = _calibration_curve(truth, probability)
     right = np.where(truth, probability, 1 - probability)  # the probability given to the true class
     losses, squares = compute_log_losses(right), (1 - right) ** 2  # (1 - right)^2 = (p - y)^2 for either class
-    # Positives among the first LIFT_SHARE * n rows; interpolating between thresholds shares out tied rows.
-    top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps])) / (LIFT_SHARE * n)
     metrics |= {
         "roc_auc": compute_roc_auc(tps, fps) if both else ONE_CLASS,
         "average_precision": _average_precision(tps, fps) if positives else NO_POSITIVE,
         "log_loss": float(losses.mean()),
         "brier": float(squares.mean()),
         "calibration_error": error,
-        "lift": top / (positives / n) if positives else NO_POSITIVE,
+        "lift": compute_lift(tps, fps) if positives else NO_POSITIVE,
     }
-    intervals |= threshold_intervals(truth, (tps, fps, order), metrics, units, LIFT_SHARE) | {
+    intervals |= threshold_intervals(truth, (tps, fps, order), metrics, units) | {
         "log_loss": mean_interval(float(losses.mean()), losses, units),
         "brier": mean_interval(float(squares.mean()), squares, units),
         "calibration_error": calibration_interval(error, find_calibration_bins(probability), truth, probability, units),
@@ -291,6 +288,13 @@ def compute_roc_auc(tps: Ints, fps: Ints) -> float:
     """Return the area under the ROC curve, by trapezoids in counts, divided by positives times negatives."""
     area = np.trapezoid(np.r_[0, tps].astype(np.float64), np.r_[0, fps])
     return float(area / (tps[-1] * float(fps[-1])))
+
+
+def compute_lift(tps: Ints, fps: Ints) -> float:
+    """Return the share of positives in the first `LIFT_SHARE` of the rows, divided by their share in all rows."""
+    n = float(tps[-1] + fps[-1])
+    top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps]))  # shares out tied rows
+    return top / (LIFT_SHARE * n) / (float(tps[-1]) / n)
 
 
 def _average_precision(tps: Ints, fps: Ints) -> float:

@@ -27,6 +27,8 @@ from engine.models.metrics.intervals import (
 
 Bools = npt.NDArray[np.bool_]
 
+LIFT_SHARE = 0.1
+"""Share of rows, those with the highest probabilities, whose positives `lift` counts."""
 
 FEWEST_OF_A_CLASS = 10
 """Minimum number of independent units of each class for an interval of the area under the ROC curve."""
@@ -139,7 +141,7 @@ def matrix_influences(matrix: Ints) -> dict[str, tuple[Floats, Scale]]:
 
 
 def threshold_intervals(
-    truth: Bools, curve: tuple[Ints, Ints, Ints], values: Mapping[str, Any], of: Units, top_share: float
+    truth: Bools, curve: tuple[Ints, Ints, Ints], values: Mapping[str, Any], of: Units
 ) -> dict[str, IntervalOrReason]:
     """Return the intervals of `roc_auc`, `average_precision` and `lift`.
 
@@ -158,9 +160,9 @@ def threshold_intervals(
     found = {}
     if isinstance(values["roc_auc"], float):
         found["roc_auc"] = _area_interval(values["roc_auc"], tps, fps, cells, of)
-    influence = average_precision_influence(values["average_precision"], tps, fps, positive)
+    influence = average_precision_influence(values["average_precision"], tps, fps)
     found["average_precision"] = cells.find_interval(values["average_precision"], influence, of, "logit")
-    influence = lift_influence(values["lift"], tps, fps, positive, top_share)
+    influence = lift_influence(values["lift"], tps, fps)
     found["lift"] = cells.find_interval(values["lift"], influence, of, "log")
     return found
 
@@ -226,13 +228,13 @@ def _area_interval(area: float, tps: Ints, fps: Ints, cells: Cells, of: Units) -
     return interval_around(area, error, rarer, of, "logit", FEWEST_OF_A_CLASS)
 
 
-def average_precision_influence(value: float, tps: Ints, fps: Ints, positive: Ints) -> Floats:
+def average_precision_influence(value: float, tps: Ints, fps: Ints) -> Floats:
     """Return the influence of a negative and of a positive row at each threshold on the average precision.
 
     With precision P(s) and B(s) rows above threshold s, a row with the probability s_i and the label y_i has the
     influence (n / positives) [y_i (P(s_i) - value) + sum over positives s <= s_i of (y_i - P(s)) / B(s)].
     """
-    rows = tps + fps
+    rows, positive = tps + fps, np.diff(tps, prepend=0)
     precision = tps / rows
     below = np.cumsum((positive / rows)[::-1])[::-1]
     below_precise = np.cumsum((positive * precision / rows)[::-1])[::-1]
@@ -243,7 +245,7 @@ def average_precision_influence(value: float, tps: Ints, fps: Ints, positive: In
     )
 
 
-def lift_influence(value: float, tps: Ints, fps: Ints, positive: Ints, top_share: float) -> Floats:
+def lift_influence(value: float, tps: Ints, fps: Ints) -> Floats:
     """Return the influence of a negative and of a positive row at each threshold on the lift.
 
     A row also moves the border of the top rows; the effect is the share of positives around the border, here among the
@@ -251,14 +253,14 @@ def lift_influence(value: float, tps: Ints, fps: Ints, positive: Ints, top_share
     """
     rows = tps + fps
     n, base = float(rows[-1]), float(tps[-1]) / float(rows[-1])
-    at = np.interp(np.array([0.5, 1.5]) * top_share * n, np.r_[0, rows], np.r_[0, tps])
-    near = float(at[1] - at[0]) / (top_share * n)
+    at = np.interp(np.array([0.5, 1.5]) * LIFT_SHARE * n, np.r_[0, rows], np.r_[0, tps])
+    near = float(at[1] - at[0]) / (LIFT_SHARE * n)
     size = np.diff(rows, prepend=0)
-    inside = np.clip((top_share * n - (rows - size)) / size, 0, 1)  # the part of the rows at a threshold in the top
-    # lift = top / (top_share base) with top = share of the rows that are positive and in the top
-    top = value * top_share * base
-    by_label = [inside * (y - near) + top_share * near - top - value * top_share * (y - base) for y in (0, 1)]
-    return np.stack(by_label, axis=1).ravel() / (top_share * base)
+    inside = np.clip((LIFT_SHARE * n - (rows - size)) / size, 0, 1)  # the part of the rows at a threshold in the top
+    # lift = top / (LIFT_SHARE base) with top = share of the rows that are positive and in the top
+    top = value * LIFT_SHARE * base
+    by_label = [inside * (y - near) + LIFT_SHARE * near - top - value * LIFT_SHARE * (y - base) for y in (0, 1)]
+    return np.stack(by_label, axis=1).ravel() / (LIFT_SHARE * base)
 
 
 def mean_interval(value: float, of_row: Floats, of: Units, scale: Scale = "log") -> IntervalOrReason:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from engine.models.metrics.classification import (
-    LIFT_SHARE,
     Bools,
     Floats,
     Ints,
@@ -70,23 +69,18 @@ def binary_influences(
 
 def _threshold_influences(truth: Bools, probability: Floats, values: Mapping[str, float]) -> Influences:
     tps, fps, _, order = count_by_threshold(truth, probability)
-    positive = np.diff(tps, prepend=0)
 
     def of_rows(of_cells: Floats) -> Floats:
         return of_cells[2 * find_threshold_of_rows(tps, fps, order) + truth]
 
     return {
         "roc_auc": lambda: area_influence(truth, values["roc_auc"], (tps, fps, order)),
-        "average_precision": lambda: of_rows(
-            average_precision_influence(values["average_precision"], tps, fps, positive)
-        ),
-        "lift": lambda: of_rows(lift_influence(values["lift"], tps, fps, positive, LIFT_SHARE)),
+        "average_precision": lambda: of_rows(average_precision_influence(values["average_precision"], tps, fps)),
+        "lift": lambda: of_rows(lift_influence(values["lift"], tps, fps)),
     }
 
 
-def multiclass_influences(
-    truth: Ints, predicted: Ints, probabilities: Floats | None, classes: int, values: Mapping[str, float]
-) -> Influences:
+def multiclass_influences(truth: Ints, predicted: Ints, probabilities: Floats | None, classes: int) -> Influences:
     """Return the influences on the metrics of a multiclass task, except the share of correct rows.
 
     Parameters
@@ -95,8 +89,6 @@ def multiclass_influences(
         Class indices below `classes`, shape (n,).
     probabilities
         Shape (n, classes known to the model); None if the model gives none.
-    values
-        The value of each metric that has one.
     """
     matrix = np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
     of_cells = matrix_influences(matrix)

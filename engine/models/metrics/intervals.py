@@ -85,7 +85,7 @@ class Units:
         return float(stdtrit(units - 1, 0.5 + self.confidence / 2))
 
 
-def interval_of_sums(value: float, square: float, of: Units, scale: Scale = "plain") -> IntervalOrReason:
+def interval_of_sums(value: float, square: float, of: Units, scale: Scale) -> IntervalOrReason:
     """Return the interval of a metric (delta method on `scale`).
 
     Parameters

@@ -26,7 +26,7 @@ PERFECT = "no interval: one of the models separates the classes completely, so i
 
 
 def paired_interval(
-    value: float, influence: Floats, of: Units, *, truth: Bools | None = None, excess: tuple[float, float] = (0.0, 0.0)
+    value: float, influence: Floats, of: Units, *, truth: Bools | None, excess: tuple[float, float]
 ) -> IntervalOrReason:
     """Return the interval of a difference from the differences of the influences of each row, shape (n,).
 

@@ -8,7 +8,7 @@ import numpy as np
 from engine.models.metrics.classification import Floats, Intervals, MetricsOrReasons
 from engine.models.metrics.intervals import Units
 from engine.models.metrics.performance_detail import PerformanceDetail, PredictedAgainstTrue, ResidualQuantiles
-from engine.models.metrics.regression_intervals import regression_intervals
+from engine.models.metrics.regression_intervals import regression_intervals, scale_to_one
 from engine.spec.metrics.catalogue import METRICS_BY_TASK
 
 PLOT_BINS = 20
@@ -43,8 +43,8 @@ def measure_regression(
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
         infinite = "the target values or predictions hold infinite values"
         return dict.fromkeys(METRICS_BY_TASK["regression"], infinite), {}, PerformanceDetail()
-    # Squares of finite values may overflow: such a metric gets a reason instead of infinity.
-    with np.errstate(over="ignore", invalid="ignore"):
+    # Sums of finite values may overflow: such a metric gets a reason instead of infinity.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         metrics = _regression_metrics(truth, predicted)
     too_large = "the values are too large: their sum exceeds the largest number"
     bounded = {
@@ -54,30 +54,43 @@ def measure_regression(
 
 
 def _regression_metrics(truth: Floats, predicted: Floats) -> MetricsOrReasons:
-    residual = truth - predicted
-    mse = float(np.mean(residual**2))
-    spread = float(np.mean((truth - truth.mean()) ** 2))
+    residual, moved = truth - predicted, truth - truth.mean()
+    (mse, of_mse), (spread, of_spread) = _mean_square(residual), _mean_square(moved)
+    unexplained, of_unexplained = _mean_square(residual - residual.mean())
+    logs, of_logs = _mean_square(np.log1p(truth) - np.log1p(predicted))
     zeros = int((truth == 0).sum())
     constant = "the true value is the same in every row"
+    square = float(np.ldexp(mse, of_mse))
     return {
         "mae": float(np.abs(residual).mean()),
-        "mse": mse,
-        "rmse": float(np.sqrt(mse)),
+        "mse": square if square >= np.finfo(np.float64).tiny or not mse else "the values are too small to square them",
+        "rmse": float(np.ldexp(np.sqrt(mse), of_mse // 2)),
         "rmsle": (
-            float(np.sqrt(np.mean((np.log1p(truth) - np.log1p(predicted)) ** 2)))
+            float(np.ldexp(np.sqrt(logs), of_logs // 2))
             if min(truth.min(), predicted.min()) > -1
             else "a true or predicted value is -1 or less, where log(1 + value) is not defined"
         ),
         "mape": float(np.mean(np.abs(residual / truth))) if not zeros else f"the true value is 0 in {zeros:,} rows",
-        "r2": 1 - mse / spread if spread else constant,
-        "explained_variance": 1 - float(residual.var()) / spread if spread else constant,
-        "pearson": _pearson_correlation(truth, predicted) if spread else constant,
+        "r2": 1 - float(np.ldexp(mse / spread, of_mse - of_spread)) if spread else constant,
+        "explained_variance": (
+            1 - float(np.ldexp(unexplained / spread, of_unexplained - of_spread)) if spread else constant
+        ),
+        "pearson": _pearson_correlation(moved, predicted - predicted.mean()) if spread else constant,
     }
 
 
-def _pearson_correlation(truth: Floats, predicted: Floats) -> float | str:
-    """Return Pearson's correlation, clipped to [-1, 1] against rounding, or the reason why there is none."""
-    x, y = truth - truth.mean(), predicted - predicted.mean()
+def _mean_square(values: Floats) -> tuple[float, int]:
+    """Return the mean of the squares as m and e with m * 2^e, so that squares can neither overflow nor become 0."""
+    scaled, exponent = scale_to_one(values)
+    return float(np.mean(scaled**2)), 2 * exponent
+
+
+def _pearson_correlation(moved_truth: Floats, moved_prediction: Floats) -> float | str:
+    """Return Pearson's correlation, clipped to [-1, 1] against rounding, or the reason why there is none.
+
+    The parameters are the values minus their means.
+    """
+    x, y = scale_to_one(moved_truth)[0], scale_to_one(moved_prediction)[0]
     # Sums in a fixed order: a dot product may be computed by several threads, in varying order.
     scale = float(np.sqrt(np.sum(x * x))) * float(np.sqrt(np.sum(y * y)))
     return float(np.clip(np.sum(x * y) / scale, -1, 1)) if scale else "the predicted value is the same in every row"

@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.models.metrics.intervals import (
     CONSTANT,
+    NOT_FINITE,
     Floats,
     IntervalOrReason,
     Scale,
@@ -18,6 +19,8 @@ from engine.models.metrics.intervals import (
 _SCALES: dict[str, Scale] = {"r2": "log_distance_to_one", "explained_variance": "log_distance_to_one"}
 JACKKNIFED = ("r2", "explained_variance", "pearson")
 """Metrics on which single rows have a far larger effect than the derivative suggests."""
+SMALLEST_VALUE = 1e-140
+"""The value of a mean or of a root below which squares of the influences lose digits, or become 0."""
 
 
 def regression_intervals(
@@ -40,6 +43,8 @@ def regression_intervals(
             if name in JACKKNIFED:
                 without = measure_without_unit(name, truth, predicted, of)
                 found[name] = jackknife_interval(value, without, of, _SCALES.get(name, "fisher"))
+            elif 0 < value < SMALLEST_VALUE and name != "mse":
+                found[name] = NOT_FINITE
             elif value == 0:  # every prediction is right
                 found[name] = CONSTANT
             else:
@@ -67,6 +72,8 @@ def measure_mean_influence(name: str, value: float, truth: Floats, predicted: Fl
 def measure_without_unit(name: str, truth: Floats, predicted: Floats, of: Units) -> Floats:
     """Return `r2`, `explained_variance` or `pearson` of all rows except those of one unit each, shape (units,)."""
     # These metrics do not depend on means, except r2 on that of the residuals; sums of centred values lose no digits.
+    both, _ = scale_to_one(np.stack([truth, predicted]))
+    truth, predicted = both[0], both[1]
     t = truth - truth.mean()
     other = predicted - predicted.mean() if name == "pearson" else truth - predicted
     rows = of.rows - of.add_up(np.ones(of.rows))
@@ -83,3 +90,12 @@ def measure_without_unit(name: str, truth: Floats, predicted: Floats, of: Units)
             return 1 - (other_square - mean_other * mean_other) / spread
     common = mean_without(t * other) - mean_t * mean_other
     return np.asarray(common / np.sqrt(spread * (other_square - mean_other * mean_other)))
+
+
+def scale_to_one(values: Floats) -> tuple[Floats, int]:
+    """Return values / 2^e and e, so that the largest is between 0.5 and 1 and squares do not overflow or become 0.
+
+    Only the exponents of the values change, not their digits.
+    """
+    exponent = int(np.frexp(np.abs(values).max())[1])
+    return np.ldexp(values, -exponent), exponent

@@ -15,9 +15,8 @@ import polars as pl
 from engine.errors import ModelError
 from engine.formatting.lists import join_words
 from engine.models.estimators import TRUSTED_TYPES
-from engine.models.fitted_model import Predictor
 from engine.models.installed_versions import library_versions
-from engine.models.versions.persistence import PROBE_ROWS, load_trained
+from engine.models.versions.persistence import PROBE_ROWS, load_trained, predict_scores
 from engine.models.versions.version_files import PROBE_FILE
 from engine.spec.resources.models import TrainModel
 
@@ -40,7 +39,7 @@ def score_probe(name: str, spec: TrainModel, folder: Path, digests: Mapping[str,
     """Return the first held-out rows with their scores by a version."""
     model = load_trained(name, spec, folder, digests)
     rows = pl.read_parquet(held_out).head(PROBE_ROWS).select(model.features)
-    return pl.concat([rows, _score_rows(model.predictor, rows)], how="horizontal")
+    return pl.concat([rows, predict_scores(model.predictor, rows, _SCORE)], how="horizontal")
 
 
 def reproduce_model(name: str, spec: TrainModel, folder: Path, saved_by: Mapping[str, str]) -> None:
@@ -70,7 +69,7 @@ def reproduce_model(name: str, spec: TrainModel, folder: Path, saved_by: Mapping
         raise ModelError(f"{where}: the bundle has a version of another algorithm than {spec.algorithm}: {algorithm}")
     model = load_trained(name, spec, folder, {})
     expected = packed.select(pl.col(f"^{_SCORE}.*$"))
-    found = _score_rows(model.predictor, packed.select(model.features))
+    found = predict_scores(model.predictor, packed.select(model.features), _SCORE)
     if expected.columns != found.columns:
         raise ModelError(f"{where}: its version in the bundle gives other scores than were packed with it")
     then, now = expected.to_numpy(), found.to_numpy()
@@ -81,13 +80,6 @@ def reproduce_model(name: str, spec: TrainModel, folder: Path, saved_by: Mapping
             f"{where}: {int(wrong.any(axis=1).sum()):,} of {len(then):,} rows that were packed with it have other "
             f"scores here, by up to {largest:.3g}. {_compare_libraries(saved_by)}"
         )
-
-
-def _score_rows(predictor: Predictor, rows: pl.DataFrame) -> pl.DataFrame:
-    predicted = predictor.predict(rows)
-    if predicted.probabilities is not None:
-        return pl.DataFrame({f"{_SCORE}{i}": column for i, column in enumerate(predicted.probabilities.T)})
-    return pl.DataFrame({f"{_SCORE}value": predicted.values})
 
 
 def _compare_libraries(saved_by: Mapping[str, str]) -> str:

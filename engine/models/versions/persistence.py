@@ -69,15 +69,15 @@ def save_trained(trained: TrainingResult, folder: Path) -> None:
     }
     (folder / "model.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
     trained.held_out.write_parquet(folder / TEST_ROWS)
-    predict_probe(predictor, trained.held_out).write_parquet(folder / PROBE)
+    predict_scores(predictor, trained.held_out.head(PROBE_ROWS)).write_parquet(folder / PROBE)
 
 
-def predict_probe(predictor: Predictor, held_out: pl.DataFrame) -> pl.DataFrame:
-    """Return the probabilities, or the values, that a model predicts for the first held-out rows."""
-    predicted = predictor.predict(held_out.head(PROBE_ROWS))
+def predict_scores(predictor: Predictor, rows: pl.DataFrame, prefix: str = "") -> pl.DataFrame:
+    """Return the probabilities (columns 0, 1, …) or the values (column value) that a model predicts for rows."""
+    predicted = predictor.predict(rows)
     if predicted.probabilities is not None:
-        return pl.DataFrame({str(i): column for i, column in enumerate(predicted.probabilities.T)})
-    return pl.DataFrame({"value": predicted.values})
+        return pl.DataFrame({f"{prefix}{i}": column for i, column in enumerate(predicted.probabilities.T)})
+    return pl.DataFrame({f"{prefix}value": predicted.values})
 
 
 def identify_version(folder: Path) -> str:

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.data.files.hashes import FileHashes
 from engine.formatting.lists import join_words
@@ -15,8 +15,7 @@ PROBE_TOLERANCE = 1e-9
 """Maximum absolute and relative deviation of a prediction from the stored one: sums in another order."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionObstacle:
+class VersionObstacle(NamedTuple):
     """The reason why a trained version cannot be used, as a sentence, and the versions of the differing libraries."""
 
     says: str
@@ -70,7 +69,7 @@ def find_obstacle(
     import numpy as np
     import polars as pl
 
-    from engine.models.versions.persistence import load_trained, predict_probe
+    from engine.models.versions.persistence import PROBE_ROWS, load_trained, predict_scores
     from engine.models.versions.skops_files import UnloadableModelError, UntrustedTypesError
 
     try:
@@ -81,7 +80,7 @@ def find_obstacle(
     if not ((folder / PROBE).is_file() and (folder / TEST_ROWS).is_file()):
         return installed
     kept = pl.read_parquet(folder / PROBE)
-    predicted = predict_probe(model.predictor, pl.read_parquet(folder / TEST_ROWS))
+    predicted = predict_scores(model.predictor, pl.read_parquet(folder / TEST_ROWS).head(PROBE_ROWS))
     if np.allclose(kept.to_numpy(), predicted.to_numpy(), rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
         return installed
     says = f"version {version}, which {then} saved, predicts something else with the installed {now}"

@@ -3,8 +3,8 @@
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from engine import drift
 from engine.data import Table
@@ -27,8 +27,7 @@ SEEN_IN_TRAINING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationInputs:
+class EvaluationInputs(NamedTuple):
     """The inputs of an evaluation of a store."""
 
     store: str

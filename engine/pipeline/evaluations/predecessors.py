@@ -3,12 +3,12 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
-from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
+from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, explain_change, list_evaluation_places
 from engine.pipeline.context import BuildContext
 from engine.store import EvaluationFilter, PastFacts
 
@@ -25,16 +25,15 @@ COPIED_ROWS = "each row may be there "
 """The beginning of the note on a batch in which each row occurs several times."""
 
 
-@dataclass(frozen=True, slots=True)
-class Predecessors:
+class Predecessors(NamedTuple):
     """Earlier evaluations of a store that affect a new one.
 
     Attributes
     ----------
     equal
-        One with the same fingerprints and, if a time is declared, of that time.
+        One with the same fingerprints and, if a time is declared, of that time; without its details.
     superseded
-        The one of the declared time and model, which the new one replaces in the history.
+        The one of the declared time and model, which the new one replaces in the history; without its details.
     repeated
         One of another declared time with the same data as its batch.
     twin
@@ -86,7 +85,8 @@ def find_predecessors(
     if time is None:
         current = equal = evaluations.find(store, fingerprints)
     else:
-        current = evaluations.find_newest(store, EvaluationFilter(at=time, model=fingerprints.model))
+        of_time = EvaluationFilter(at=time, model=fingerprints.model)
+        current = evaluations.find_newest(store, of_time, details=False)
         equal = current if current and current.fingerprints == fingerprints else None
     if equal is not None and not force:
         return Predecessors(equal)
@@ -129,7 +129,6 @@ def explain_evaluation(
     time: EvaluationTime | None,
     predecessors: Predecessors,
     facts: Mapping[str, Any],
-    places: RolePaths,
     context: BuildContext,
 ) -> ChangeReason:
     """Return why a batch is evaluated although the store may have evaluations already."""
@@ -140,13 +139,18 @@ def explain_evaluation(
     elif time is not None and at_time is None:
         reason = ChangeReason("new", f"there is no evaluation for {time.text} yet", [])
     else:
-        earlier = [PastFacts(at_time.name, at_time.facts)] if at_time else evaluations.list_facts(store, MAX_CANDIDATES)
+        earlier = (
+            [PastFacts(at_time.name, evaluations.get(at_time.id).facts)]
+            if at_time
+            else evaluations.list_facts(store, MAX_CANDIDATES)
+        )
         never, since = "it was never evaluated", "" if replaced else "evaluation "
+        places = list_evaluation_places(store, context.project)
         reason = explain_change(facts, earlier, places, context.project, never=never, since=since)
     if replaced is None or time is None:
         return reason
     superseding = f"supersedes evaluation {replaced.name}" + (f" of {time.text}" if replaced.name != time.text else "")
-    return replace(reason, reason="; ".join(filter(None, [superseding, reason.reason])))
+    return reason._replace(reason="; ".join(filter(None, [superseding, reason.reason])))
 
 
 def take_over_numbers(

@@ -3,9 +3,8 @@
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.pipeline import models
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
     from engine.evaluation.evaluation_identity import EvaluationIdentity
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationBuild:
+class EvaluationBuild(NamedTuple):
     """The evaluation of the current batch, whether an earlier one was reused, and notes.
 
     `newest` is True if no evaluation of the store has a later time. `supersedes` is the id of the evaluation that it
@@ -49,7 +47,7 @@ class EvaluationBuild:
     remark: str = ""
 
 
-def build_evaluation_store(name: str, context: BuildContext, *, force: bool = False) -> EvaluationBuild:
+def build_evaluation_store(name: str, context: BuildContext, *, force: bool) -> EvaluationBuild:
     """Evaluate the store's batch, after building its dataset and its model.
 
     Parameters
@@ -88,7 +86,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
         repeated = [note for note in evaluation.notes if note.startswith((SAME_DATA, SAME_ROWS, COPIED_ROWS))]
         late = None if newest or build.reused else "the store has evaluations of later times"
         remark = "; ".join(filter(None, [*repeated, late, reference.note, seen, empty]))
-        return replace(build, newest=newest, remark=remark)
+        return build._replace(newest=newest, remark=remark)
 
 
 def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: bool) -> Decision[EvaluationBuild]:
@@ -101,7 +99,7 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
     facts, fingerprints = _fingerprint_inputs(inputs, context)
     unchallenged = None
     if inputs.challenger:
-        _, unchallenged = _fingerprint_inputs(replace(inputs, challenger=None), context)
+        _, unchallenged = _fingerprint_inputs(inputs._replace(challenger=None), context)
     time = find_declared_time(name, context)
     predecessors = find_predecessors(name, time, fingerprints, unchallenged, context, force=force)
     if (stored := predecessors.equal) is not None and not force:
@@ -114,7 +112,7 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
     from engine.pipeline.evaluations.batch_measurement import measure_batch
     from engine.pipeline.references.schemas import describe_differences
 
-    reason = explain_evaluation(name, time, predecessors, facts, _list_places(name, context), context)
+    reason = explain_evaluation(name, time, predecessors, facts, context)
     profile = None
     if predecessors.twin is None:
         profile = reference.plan_profile(batch)
@@ -160,17 +158,6 @@ def _fingerprint_inputs(inputs: EvaluationInputs, context: BuildContext) -> tupl
     """Return the facts that the numbers of an evaluation depend on, secrets masked, and their fingerprints."""
     facts = context.secrets.redact_values(collect_evaluation_facts(inputs, context))
     return facts, inputs.compute_fingerprints(facts)
-
-
-def _list_places(store: str, context: BuildContext) -> dict[str, tuple[str, str]]:
-    """Return where the spec declares what the facts of an evaluation are about: section and name, by the kind."""
-    spec = context.project.evaluation_stores[store]
-    places = {"store": ("evaluation_stores", store), "dataset": ("datasets", spec.dataset)}
-    if spec.model:
-        places["model"] = ("models", spec.model)
-    if spec.challenger:
-        places["challenger"] = ("models", spec.challenger)
-    return places
 
 
 def _identify_evaluation(

@@ -7,8 +7,7 @@ from __future__ import annotations  # drift's types are named here and loaded wh
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.data import Table
 from engine.digests import digest_json
@@ -27,7 +26,6 @@ from engine.spec.resources.evaluation_stores import (
     RollingReference,
     SamePeriodReference,
 )
-from engine.views.facts import COMPARED_WITH_ITSELF
 
 if TYPE_CHECKING:
     from engine.evaluation.snapshots.snapshot import Snapshot
@@ -35,8 +33,7 @@ if TYPE_CHECKING:
     from engine.pipeline.references.profiles import ReferenceProfile
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """The reference of a batch.
 
     Attributes
@@ -106,7 +103,7 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
         if not found:
             return _refer_to_batch(remark, declared.kind, batch, name, model_handle, context)
         reference = _refer_to_evaluations(declared.kind, found, model_handle, context)
-        return replace(reference, note="; ".join(filter(None, [remark, reference.note])) or None)
+        return reference._replace(note="; ".join(filter(None, [remark, reference.note])) or None)
     if isinstance(declared, DatasetReference):
         table = inspect_dataset(declared.dataset, context).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
@@ -131,6 +128,8 @@ def _refer_to_batch(
     context: BuildContext,
 ) -> Reference:
     """Return the batch as its own reference, for the first evaluation of a store, which later ones need."""
+    from engine.views.facts import COMPARED_WITH_ITSELF
+
     facts = {"kind": kind, "datasets": batch.provenance()}
     return _refer_to_table(batch, facts, store, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
 

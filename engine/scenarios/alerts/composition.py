@@ -2,8 +2,8 @@
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from engine import notifications
 from engine.errors import StoreError
@@ -21,8 +21,7 @@ EXPLAINED_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
 """Outcomes of a run for which the log says why a reporter did not send."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComposedMessages:
+class ComposedMessages(NamedTuple):
     """The messages of a run's reporters, the reporters that did not send, and the new states of reporters.
 
     `skipped` lists only reporters that do not send although the run did not succeed, or whose message is held back.

@@ -8,6 +8,7 @@ from engine import __version__
 from engine.bundles.engine_range import fits_range
 from engine.data.user_code.functions import load_function
 from engine.formatting.lists import join_some, join_words
+from engine.formatting.numbers import format_count
 from engine.formatting.redacted_output import redact_standard_streams
 from engine.pipeline.bundles.released_models import reproduce_models
 from engine.scenarios.preload.needed_connections import list_logins, list_needed_connections
@@ -32,7 +33,7 @@ def prove_spec(revision: Revision) -> str:
         )
     revision.project = load(revision.request.spec)
     redact_standard_streams(Secrets(revision.project, os.environ).redact)
-    warnings = _count(len(revision.project.warnings), "warning")
+    warnings = format_count(len(revision.project.warnings), "warning")
     return f"the spec is valid, with {warnings}" if revision.project.warnings else "the spec is valid"
 
 
@@ -65,7 +66,7 @@ def prove_secrets(revision: Revision) -> str:
             f"without a value: {join_words(found, 'and')}; provide it, or declare its place under `secrets:` "
             "of the deployment"
         )
-    return f"{_count(len(required), 'secret')} with a value" if required else "no secrets are needed"
+    return f"{format_count(len(required), 'secret')} with a value" if required else "no secrets are needed"
 
 
 def _deploys(project: ProjectSpec) -> bool:
@@ -89,7 +90,9 @@ def prove_code(revision: Revision) -> str:
         load_function(project.code_of(section, name), function)
         names.add(function)
     code = [path for path, file in revision.manifest.files.items() if file.role == "code"]
-    return f"{_count(len(names), 'function')} of {join_some(code)} can be imported" if names else "no code is needed"
+    return (
+        f"{format_count(len(names), 'function')} of {join_some(code)} can be imported" if names else "no code is needed"
+    )
 
 
 def _prove_allowed(project: ProjectSpec, functions: list[tuple[str, str, str]]) -> None:
@@ -131,8 +134,3 @@ def prove_models(revision: Revision) -> str:
     if not revision.manifest.models:
         return "the release has no models"
     return reproduce_models(revision.loaded, revision.manifest, revision.request.released)
-
-
-def _count(number: int, what: str) -> str:
-    """Return `1 warning`, `2 warnings`."""
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -17,9 +17,8 @@ def prove_schemas(revision: Revision) -> str:
     errors = [one for one in plan.findings if one.severity is Severity.ERROR]
     if errors:
         raise ProofFailed(str(SpecError(tuple(errors))))
-    for step in plan.all_steps():
-        if step.problem and step.outcome is not Outcome.WARNING:
-            raise ProofFailed(f"step {step.name!r} would fail: {step.problem}")
+    for step in plan.failing_steps():
+        raise ProofFailed(f"step {step.name!r} would fail: {step.problem}")
     return f"the data of {join_words(names, 'and')} are as declared"
 
 
@@ -36,9 +35,8 @@ def prove_dry_runs(revision: Revision) -> str:
         )
         for run in finished.runs:
             # A check that is ERROR makes its step FAILED, but the cause is in the data, not in the release.
-            failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
-            broken = run.outcome is Outcome.FAILED and any(step.cause != "check" for step in failed)
-            if broken or run.outcome is Outcome.ABORTED:
+            if run.outcome is Outcome.ABORTED or run.cause == "failure":
+                failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
                 reason = next((f": step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
                 raise ProofFailed(f"the dry run of {name!r} ended {run.outcome}{reason}")
     names = revision.request.dry_run

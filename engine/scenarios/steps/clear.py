@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.discovery.listing import list_named_files
 from engine.errors import DataError
+from engine.formatting.numbers import format_count
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action
 from engine.pipeline.decision import Decision
@@ -29,7 +30,7 @@ def run(step: ClearStep, context: RunContext) -> StepResult:
     """
     files = _list_removable(step.target, context.project)
     total = sum(file.stat().st_size for file in files)
-    count = f"{len(files):,} {'file' if len(files) == 1 else 'files'}, {total:,} bytes"
+    count = f"{format_count(len(files), 'file')}, {total:,} bytes"
     names = [relpath(file, context.project.home) for file in files]
     more = [f"and {len(names) - LISTED_FILES:,} more"] if len(names) > LISTED_FILES else []
     action = Action(

@@ -12,16 +12,13 @@ from engine.spec.resources.scenarios import RunScenarioStep
 def run(step: RunScenarioStep, context: RunContext) -> StepResult:
     """Run the scenario; the variables of the step are valid for that run only."""
     child = context.start_scenario(step.scenario, context.with_values(step.variables))
-    # A step that could not run outweighs a failed check, as in the exit code.
-    causes = {found.cause for found in child.all_steps()}
     aborted = [found.reason for found in child.steps if found.outcome is Outcome.ABORTED]
-    cause = "failure" if "failure" in causes or aborted else "check"
     outcome = Outcome.FAILED if aborted else child.outcome
     return StepResult(
         name=step.name,
         kind=step.kind,
         outcome=outcome,
-        cause=cause if outcome is Outcome.FAILED else None,
+        cause="failure" if aborted else child.cause if outcome is Outcome.FAILED else None,
         reason=f"of {step.scenario!r}, {aborted[0]}" if aborted else "",
         run=child,
         evaluations=[made for found in child.all_steps() for made in found.evaluations],

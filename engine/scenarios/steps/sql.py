@@ -6,6 +6,7 @@ from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession
 from engine.data.databases.writing import retry_transient
 from engine.errors import DataError
+from engine.formatting.numbers import format_count
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action
 from engine.pipeline.decision import Decision
@@ -28,7 +29,7 @@ def run(step: SqlStep, context: RunContext) -> StepResult:
     kind = context.project.connections[step.connection].kind
     bound = [_bind_statement(step, number, kind, context) for number in range(len(step.statements))]
     words = ", ".join(read_statement(one, kind).word for one in step.statements)
-    count = f"{len(bound)} {'statement' if len(bound) == 1 else 'statements'}"
+    count = format_count(len(bound), "statement")
     action = Action(kind="call", target=step.connection, because="always", reason=f"{count}: {words}")
 
     def skip() -> StepResult:
@@ -37,7 +38,7 @@ def run(step: SqlStep, context: RunContext) -> StepResult:
 
     def execute() -> StepResult:
         rows = _execute_statements(step, bound, context)
-        reason = f"{count} in {step.connection}, {rows:,} {'row' if rows == 1 else 'rows'} affected"
+        reason = f"{count} in {step.connection}, {format_count(rows, 'row')} affected"
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=reason)
 
     return Decision(action, execute if context.mode == "run" else skip, skip).apply(context)
@@ -65,7 +66,7 @@ def _execute_statements(step: SqlStep, statements: list[str], context: RunContex
                 where = _name_statement(step, number, context)
                 raise DataError(f"{where}: {error}; the statements of this step have changed nothing") from None
             total += max(0, changed)
-            rows = f"{changed:,} {'row' if changed == 1 else 'rows'}" if changed >= 0 else "done"
+            rows = format_count(changed, "row") if changed >= 0 else "done"
             context.log.info(f"statement {number + 1}: {rows}")
         _commit(session, connect)
     return total

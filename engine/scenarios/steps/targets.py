@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from engine.errors import EngineError
-from engine.outcome import CheckOutcome, Outcome, worst_outcome
+from engine.outcome import CheckOutcome, Outcome, worst_cause, worst_outcome
 from engine.pipeline.datasets import ChecksFailed
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
@@ -62,7 +62,6 @@ def judge_datasets(step: AnyStep, context: RunContext, do: Callable[[], StepResu
 def _join_results(results: dict[str, StepResult]) -> StepResult:
     """Return the results of several targets as one; a metric that several have gets the value of the last."""
     each = list(results.values())
-    causes = {one.cause for one in each}
     reasons = [
         f"{target}: {one.reason or ('reused' if one.reused else 'done')}"
         for target, one in results.items()
@@ -71,7 +70,7 @@ def _join_results(results: dict[str, StepResult]) -> StepResult:
     return each[0].model_copy(
         update={
             "outcome": worst_outcome(one.outcome for one in each),
-            "cause": next((cause for cause in ("failure", "check") if cause in causes), None),
+            "cause": worst_cause(one.cause for one in each),
             "reason": "; ".join(reasons),
             "reused": all(one.reused for one in each),
             "evaluations": [made for one in each for made in one.evaluations],

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from engine.server.answers import AnswerError
 from engine.server.node_api.routes import ApiRoute
+from engine.server.requests import parse_count
 
 
 def check_parameters(route: ApiRoute, request: Request) -> None:
@@ -45,9 +46,7 @@ def read_time(request: Request, name: str) -> datetime | None:
 
 def _check_text(name: str, text: str, schema: Mapping[str, Any]) -> None:
     if schema["type"] == "integer":
-        least, most = schema["minimum"], schema["maximum"]
-        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
-            raise AnswerError(422, f'"{name}" is not valid', f"write a whole number from {least} to {most}")
+        parse_count(name, text, schema["minimum"], schema["maximum"])
         return
     pattern = schema.get("pattern", "")
     if len(text) > schema.get("maxLength", len(text)) or not re.search(pattern.replace("$", r"\Z"), text):

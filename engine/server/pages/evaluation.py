@@ -16,10 +16,11 @@ from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.spec.secrets.redaction import Redact
-from engine.store import CheckPoint, EvaluationFilter
+from engine.store import EvaluationFilter
 from engine.store.transfer import read_evaluation
 from engine.views.charts.curves import draw_curve
 from engine.views.charts.histograms import draw_histogram
+from engine.views.checks import select_latest
 from engine.views.collection import collect_facts
 from engine.views.column_layout import draw_column, lay_out_column
 from engine.views.columns import ColumnView
@@ -179,7 +180,8 @@ class EvaluationPages:
         id_ = found.find_id(request.path_params["evaluation"])
 
         def draw() -> DrawnEvaluation:
-            checks = select_latest(found.store.checks.history(found.name, evaluation=id_))
+            points = select_latest(found.store.checks.history(found.name, evaluation=id_))
+            checks = [point.result for point in points]
             return self._draw(found, found.store.evaluations.get(id_), checks)
 
         state = found.store.evaluations.mark_state()
@@ -261,12 +263,6 @@ def _offer_references(found: ServedStore, evaluation: Evaluation, request: Reque
             links.COMPUTE, project=found.project.name, store=found.name, evaluation=evaluation.id
         ),
     }
-
-
-def select_latest(points: Sequence[CheckPoint]) -> list[CheckResult]:
-    """Return the latest results of each check, oldest first."""
-    newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
-    return [point.result for point in points if point.created == newest[point.result.check]]
 
 
 def _list_content(view: EvaluationView) -> dict[str, Any]:

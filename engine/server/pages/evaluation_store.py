@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import Evaluation, MetricValue
+from engine.formatting.numbers import format_count
 from engine.outcome import worst_check_outcome
 from engine.server import links
 from engine.server.answers import AnswerError
@@ -202,7 +203,7 @@ class EvaluationStorePages:
             raise AnswerError(422, "no evaluation is chosen", "go back, and choose some of the table")
         return Page(
             template="removed_evaluations.html",
-            title=f"Remove {len(chosen)} {'evaluation' if len(chosen) == 1 else 'evaluations'}",
+            title=f"Remove {format_count(len(chosen), 'evaluation')}",
             content={"evaluations": [{"id": one.id, "name": one.name} for one in chosen]},
             values={"store": found.name, "evaluations": chosen},
             project=found.project,

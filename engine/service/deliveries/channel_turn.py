@@ -14,7 +14,7 @@ messages are sent soon after it is there.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Thread
 from typing import Literal
@@ -106,7 +106,7 @@ class ChannelTurn:
         if known is not None and known.last_error == self._explain_absence():
             self._store.outbox.explain_channel(self._name, known.last_error)
             until = self._store.database.now() + double_delay(1)
-            self._store.channel_states.write(replace(known, failures=1, next_try=until))
+            self._store.channel_states.write(known._replace(failures=1, next_try=until))
             return None
         if known is not None:
             self._failures = known.failures

@@ -28,7 +28,7 @@ STOP_SECONDS = 3.0
 
 
 def conclude_before_serving(
-    paths: Sequence[Path], environ: Mapping[str, str], report: Callable[[str], None], node_file: Path | None = None
+    paths: Sequence[Path], environ: Mapping[str, str], report: Callable[[str], None], node_file: Path | None
 ) -> None:
     """Conclude the abandoned operations in the infrastructures of the paths to serve."""
     for folder in dict.fromkeys(filter(None, map(_find_node, paths))):
@@ -43,7 +43,7 @@ def conclude_in_process(
     folder: Path,
     environ: Mapping[str, str],
     report: Callable[[str], None],
-    node_file: Path | None = None,
+    node_file: Path | None,
     note: Callable[["subprocess.Popen[str]"], None] = lambda _: None,
 ) -> bool:
     """Conclude the abandoned operations of an infrastructure in a new process; return whether it succeeded.
@@ -85,7 +85,7 @@ class ServedInfrastructures:
         paths: Sequence[Path],
         environ: Mapping[str, str],
         report: Callable[[str], None],
-        node_file: Path | None = None,
+        node_file: Path | None,
     ) -> None:
         self._folders = list(dict.fromkeys(filter(None, map(_find_node, paths))))
         self._whole = [folder for folder in self._folders if folder in paths]

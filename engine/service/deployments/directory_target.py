@@ -47,8 +47,8 @@ class DirectoryTarget:
         declared: DirectoryInfrastructure,
         spec_folder: Path,
         environ: Mapping[str, str],
-        report: Callable[[str], None] = lambda _: None,
-        checkpoint: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None],
+        checkpoint: Callable[[str], None],
     ) -> None:
         self.folder = folder
         self._declared, self._spec_folder = declared, spec_folder

@@ -76,7 +76,7 @@ class DeploymentPlaces:
         numbered = [one for one in self.revisions.glob("*.yaml") if one.stem.isdigit()]
         return max(numbered, key=lambda path: int(path.stem), default=None)
 
-    def list_parts(self, *, without_state: bool = False) -> list[Path]:
+    def list_parts(self, *, without_state: bool) -> list[Path]:
         """Return the paths in the folder of the deployment; `without_state` leaves out those of its state."""
         return [one for one in self.folder.glob("*") if not (without_state and one == self.state)]
 

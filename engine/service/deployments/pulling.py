@@ -55,9 +55,9 @@ def pull_evaluations(
     store: Store,
     *,
     environ: Mapping[str, str],
-    of_store: str | None = None,
-    since: datetime | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    of_store: str | None,
+    since: datetime | None,
+    report: Callable[[str], None],
 ) -> Pulled:
     """Pull the missing evaluations of a deployment, and return their counts.
 

@@ -19,7 +19,7 @@ from engine.store.node import Node, RevisionRow, RevisionState
 
 
 def remove_old_releases(
-    node: Node, places: DeploymentPlaces, deployment: str, keep: int, keep_bundles: int = 0
+    node: Node, places: DeploymentPlaces, deployment: str, keep: int, keep_bundles: int
 ) -> list[str]:
     """Remove the releases that are not kept, and return the ids of their bundles.
 

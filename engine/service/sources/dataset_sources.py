@@ -172,9 +172,7 @@ def read_file_states(paths: list[Path]) -> States:
     return states
 
 
-def make_dataset_source(
-    project: ProjectSpec, name: str, now: datetime, environ: Mapping[str, str] = os.environ
-) -> DatasetSource:
+def make_dataset_source(project: ProjectSpec, name: str, now: datetime, environ: Mapping[str, str]) -> DatasetSource:
     """Return the source of the files that a run that starts now would read for a dataset.
 
     Parameters

@@ -14,8 +14,8 @@ def resolve_fire_values(
     scenario: str,
     trigger: str,
     scheduled: datetime,
-    previous: datetime | None = None,
-    changed: Sequence[str] = (),
+    previous: datetime | None,
+    changed: Sequence[str],
 ) -> dict[str, str]:
     """Return the values of variables, as texts, for the run of a fire.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from engine.formatting.numbers import format_count
 from engine.scenarios.process import RunProcess
 from engine.scenarios.requests import LoadRequest
 from engine.service.sources.watched_sources import WatchedSource
@@ -134,8 +135,6 @@ def _list_sources(projects: Sequence[WatchedProject]) -> list[WatchedSource]:
 def _report_watched(projects: Sequence[WatchedProject], listener: WatchListener) -> None:
     files = {path for project in projects for path in project.files.paths}
     folders = {path.parent for path in files}
-    listener.report(f"watching {_count(len(files), 'file')} in {_count(len(folders), 'folder')}; Ctrl-C ends")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    listener.report(
+        f"watching {format_count(len(files), 'file')} in {format_count(len(folders), 'folder')}; Ctrl-C ends"
+    )

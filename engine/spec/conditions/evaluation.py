@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from math import isnan
+from typing import NamedTuple
 
 from engine.formatting.hints import did_you_mean
 from engine.outcome import CheckOutcome, Outcome
@@ -44,8 +45,7 @@ class UndecidedCondition(Exception):  # noqa: N818 # not an error: the step fail
     """The condition cannot be decided. `str()` gives the reason for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Undecided:
+class _Undecided(NamedTuple):
     """The result of an undecided part, with its reasons as sentences."""
 
     reasons: tuple[str, ...]

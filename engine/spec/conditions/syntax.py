@@ -7,7 +7,7 @@ is a method of the parser.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from engine.spec.conditions.scope import ALWAYS
 from engine.spec.conditions.tokens import ALLOWED_SYNTAX, ConditionToken, find_token_problems, split_tokens
@@ -54,8 +54,7 @@ class ConditionNode:
             yield from child.walk()
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionSyntax:
+class ConditionSyntax(NamedTuple):
     """A parsed condition. If `tree` is None, `problems` has the reasons."""
 
     tree: ConditionNode | None

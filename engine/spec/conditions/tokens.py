@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.spec.problem import Problem
 
@@ -40,8 +40,7 @@ _REPLACEMENTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionToken:
+class ConditionToken(NamedTuple):
     """A part of a condition's text. `kind` is text, number, word, sign, or one of the kinds that are refused."""
 
     kind: str

@@ -1,7 +1,6 @@
 """The metrics of datasets: numbers of rows, and counts, moments and ages of their columns."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from engine.spec.metrics.definition import ALL_ROLES, NUMERICAL_ROLE, TIME_ROLE, MetricDefinition
 
@@ -25,15 +24,14 @@ def define_dataset_metrics() -> Iterable[MetricDefinition]:
             name, "dataset", text, "column", low, high, roles=NUMERICAL_ROLE if numeric else (*ALL_ROLES, "time")
         )
 
-    yield replace(column("missing_count", "Number of missing values (null or NaN).", 0), worse="higher")
-    yield replace(column("missing_share", "Share of the rows with a missing value.", 0, 1), worse="higher")
+    yield column("missing_count", "Number of missing values (null or NaN).", 0)._replace(worse="higher")
+    yield column("missing_share", "Share of the rows with a missing value.", 0, 1)._replace(worse="higher")
     yield column("distinct_count", "Number of distinct values, excluding missing values.", 0)
     yield column(
         "distinct_share", "Number of distinct values, divided by the number of values that are not missing.", 0, 1
     )
     age = MetricDefinition("age", "dataset", "", "column", worse="higher", roles=TIME_ROLE, unit="seconds")
-    yield replace(
-        age,
+    yield age._replace(
         description="Time in seconds from the newest date or datetime to the moment of the run (`as_of`). Bounds of "
         "checks may be durations such as `36h`. A time without a time zone is in UTC, and a date means its start. The "
         "age is negative if the newest time is in the future.",

@@ -1,7 +1,6 @@
 """The definition of a metric: range, direction, member after the dot, and required model and columns."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MetricScope = Literal["dataset", "store"]
 MetricMember = Literal["column", "class", "statistic", "performance"]
@@ -25,8 +24,7 @@ CATEGORICAL_ROLE = ("categorical",)
 TIME_ROLE = ("time",)
 
 
-@dataclass(frozen=True, slots=True)
-class MetricDefinition:
+class MetricDefinition(NamedTuple):
     """One metric of the catalogue.
 
     Attributes

@@ -1,15 +1,15 @@
 """The metrics of a batch that need no labels: drift of the whole batch, of columns, of predictions, and in segments."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from typing import Any
 
 from engine.spec.metrics.dataset_metrics import MOMENTS
 from engine.spec.metrics.definition import ALL_ROLES, ALL_TASKS, CATEGORICAL_ROLE, NUMERICAL_ROLE, MetricDefinition
 
 
 def define_batch_metrics() -> Iterable[MetricDefinition]:
-    def store(name: str, text: str, **rest: object) -> MetricDefinition:
-        return replace(MetricDefinition(name, "store", text, low=0, high=1), **rest)  # type: ignore[arg-type] # names of fields
+    def store(name: str, text: str, **rest: Any) -> MetricDefinition:
+        return MetricDefinition(name, "store", text, low=0, high=1)._replace(**rest)
 
     yield store("row_count", "Number of rows of the batch.", high=None)
     yield store(
@@ -103,10 +103,9 @@ def define_drift_metrics() -> Iterable[MetricDefinition]:
     yield distance("js", "Jensen-Shannon distance, base 2 (Lin 1991).")
     yield distance("hellinger", "Hellinger distance.")
     yield distance("total_variation", "Total variation distance: half the sum of absolute differences.")
-    yield replace(
-        distance("chi2", "Pearson's chi-squared statistic of the table of counts, uncorrected (no Yates).", high=None),
-        neutral=None,
-    )
+    yield distance(
+        "chi2", "Pearson's chi-squared statistic of the table of counts, uncorrected (no Yates).", high=None
+    )._replace(neutral=None)
     yield p_value("chi2_p", "p-value of chi2, asymptotic and uncorrected (no Yates).")
     yield distance("l_infinity", "Largest difference in the share of a category.", CATEGORICAL_ROLE)
     yield distance("cramers_v", "Cramér's V, bias-corrected (Bergsma 2013).", CATEGORICAL_ROLE)
@@ -119,18 +118,16 @@ def define_column_metrics() -> Iterable[MetricDefinition]:
     share = MetricDefinition(
         "missing_share", "store", "Share of missing values in the batch.", "column", 0, 1, roles=ALL_ROLES
     )
-    yield replace(share, worse="higher")
-    yield replace(share, name="reference_missing_share", description="Share of missing values in the reference.")
-    yield replace(
-        share,
+    yield share._replace(worse="higher")
+    yield share._replace(name="reference_missing_share", description="Share of missing values in the reference.")
+    yield share._replace(
         name="missing_share_change",
         description="missing_share minus reference_missing_share.",
         low=-1,
         worse="higher",
         neutral=0,
     )
-    yield replace(
-        share,
+    yield share._replace(
         name="type_changed",
         description="1 if the column has another family of types in the batch, such as text instead of numbers, else "
         "0. Integers and decimals are one family.",
@@ -142,7 +139,7 @@ def define_column_metrics() -> Iterable[MetricDefinition]:
             name, "store", f"Batch: {text[0].lower()}{text[1:]}", "column", low, roles=NUMERICAL_ROLE
         )
         yield moment
-        yield replace(moment, name=f"reference_{name}", description=moment.description.replace("Batch", "Reference"))
+        yield moment._replace(name=f"reference_{name}", description=moment.description.replace("Batch", "Reference"))
 
 
 def define_prediction_metrics() -> Iterable[MetricDefinition]:
@@ -155,10 +152,9 @@ def define_prediction_metrics() -> Iterable[MetricDefinition]:
     )
     share = MetricDefinition("predicted_share", "store", "", "class", 0, 1, tasks=ALL_TASKS)
     of = "predicted as the class (regression: in decile 1..10 of the reference)"
-    yield replace(share, description=f"Share of the batch's rows {of}.")
-    yield replace(share, name="reference_predicted_share", description=f"Share of the reference's rows {of}.")
-    yield replace(
-        share,
+    yield share._replace(description=f"Share of the batch's rows {of}.")
+    yield share._replace(name="reference_predicted_share", description=f"Share of the reference's rows {of}.")
+    yield share._replace(
         name="fugacity",
         description="Relative change of the predicted share: (batch - reference) / reference.",
         low=-1,

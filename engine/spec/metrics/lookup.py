@@ -1,7 +1,5 @@
 """Looks up metric names in the catalogue."""
 
-from dataclasses import replace
-
 from engine.spec.metrics.catalogue import METRICS_BY_NAME
 from engine.spec.metrics.definition import MetricDefinition, MetricScope
 from engine.spec.metrics.names import MetricName
@@ -21,13 +19,13 @@ def find_metric_definition(name: MetricName, scope: MetricScope) -> MetricDefini
     inner = METRICS_BY_NAME["store", name.member]
     # The difference of two values in [low, high] lies in [low - high, high - low].
     if metric.member == "statistic":
-        return replace(inner, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
+        return inner._replace(name=metric.name, member="statistic", tasks=metric.tasks, roles=())
     if metric.name == "challenger":
-        return replace(inner, name=metric.name, member="performance")
+        return inner._replace(name=metric.name, member="performance")
     bounded = inner.low is not None and inner.high is not None and metric.name != "performance_change_relative"
     width = inner.high - inner.low if bounded and inner.high is not None and inner.low is not None else None
     worse = metric.worse or inner.worse  # a higher advantage is better by every metric
-    return replace(metric, worse=worse, tasks=inner.tasks, low=None if width is None else -width, high=width)
+    return metric._replace(worse=worse, tasks=inner.tasks, low=None if width is None else -width, high=width)
 
 
 def is_estimate(statistic: str) -> bool:

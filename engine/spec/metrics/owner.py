@@ -1,7 +1,8 @@
 """Looks up metric names in a spec, given the properties of the dataset or store that has the metric."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from engine.formatting.hints import find_similar
 from engine.spec.metrics.catalogue import (
@@ -28,8 +29,7 @@ _SEGMENT_METRICS_SHOWN = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricOwner:
+class MetricOwner(NamedTuple):
     """A dataset or an evaluation store whose metrics a text may name.
 
     Attributes
@@ -91,7 +91,7 @@ class MetricOwner:
             message = f'the store has no segment "{segment}"'
             return Problem(0, len(text), "unknown-name", message, self.segments.suggest(segment))
         inner = str(replace(name, segment=None))
-        found = replace(self, custom_metrics=(), segments=None).resolve(inner, in_segment=True)
+        found = self._replace(custom_metrics=(), segments=None).resolve(inner, in_segment=True)
         if isinstance(found, MetricName):
             return None
         start = max(0, len(text) - len(inner))

@@ -1,7 +1,6 @@
 """The performance metrics: measured with labels, estimated without labels, and of a challenger."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Literal
 
 from engine.spec.metrics.definition import (
@@ -41,26 +40,23 @@ def define_performance_metrics() -> Iterable[MetricDefinition]:
         multiclass,
     )
     yield metric("average_precision", "Area under the precision-recall curve, as a step function.", binary)
-    yield replace(metric("log_loss", "Mean negative log-likelihood, natural logarithm.", worse="higher"), high=None)
-    yield replace(
-        metric("brier", "Mean squared difference between probability and truth (Brier 1950).", worse="higher"), high=2
-    )
+    yield metric("log_loss", "Mean negative log-likelihood, natural logarithm.", worse="higher")._replace(high=None)
+    yield metric(
+        "brier", "Mean squared difference between probability and truth (Brier 1950).", worse="higher"
+    )._replace(high=2)
     yield metric(
         "calibration_error",
         "Expected calibration error: mean difference between confidence and frequency.",
         worse="higher",
     )
-    yield replace(metric("mcc", "Matthews correlation coefficient."), low=-1)
+    yield metric("mcc", "Matthews correlation coefficient.")._replace(low=-1)
     yield metric("hamming_loss", "Share of wrong predictions.", worse="higher")
-    yield replace(
-        metric(
-            "lift",
-            "Share of positives in the tenth of rows with the highest probability, divided by the share in all rows.",
-            binary,
-        ),
-        high=None,
-    )
-    yield replace(metric("cost_matrix_gain", "Mean gain per row by the cost matrix.", binary), low=None, high=None)
+    yield metric(
+        "lift",
+        "Share of positives in the tenth of rows with the highest probability, divided by the share in all rows.",
+        binary,
+    )._replace(high=None)
+    yield metric("cost_matrix_gain", "Mean gain per row by the cost matrix.", binary)._replace(low=None, high=None)
     for name, text in (
         ("mae", "Mean absolute error."),
         ("mse", "Mean squared error."),
@@ -68,31 +64,26 @@ def define_performance_metrics() -> Iterable[MetricDefinition]:
         ("rmsle", "Root of the mean squared error of log(1 + value)."),
         ("mape", "Mean absolute error relative to the truth."),
     ):
-        yield replace(metric(name, text, regression, "higher"), high=None)
-    yield replace(
-        metric("r2", "Coefficient of determination. A bias of the predictions lowers it.", regression),
-        low=None,
+        yield metric(name, text, regression, "higher")._replace(high=None)
+    yield metric("r2", "Coefficient of determination. A bias of the predictions lowers it.", regression)._replace(
+        low=None
     )
-    yield replace(
-        metric(
-            "explained_variance",
-            "Share of the variance explained. A bias of the predictions does not change it.",
-            regression,
-        ),
-        low=None,
-    )
-    yield replace(metric("pearson", "Pearson correlation between prediction and truth.", regression), low=-1)
+    yield metric(
+        "explained_variance",
+        "Share of the variance explained. A bias of the predictions does not change it.",
+        regression,
+    )._replace(low=None)
+    yield metric("pearson", "Pearson correlation between prediction and truth.", regression)._replace(low=-1)
 
 
 def define_change_metrics() -> Iterable[MetricDefinition]:
     change = MetricDefinition(
         "performance_change", "store", "", "performance", neutral=0, tasks=ALL_TASKS, labels=True, interval=True
     )
-    yield replace(
-        change, description="A performance metric of the batch minus that of the reference: performance_change.roc_auc."
+    yield change._replace(
+        description="A performance metric of the batch minus that of the reference: performance_change.roc_auc."
     )
-    yield replace(
-        change,
+    yield change._replace(
         name="performance_change_relative",
         description="The same difference, divided by the value of the reference.",
     )
@@ -102,21 +93,18 @@ def define_challenger_metrics() -> Iterable[MetricDefinition]:
     metric = MetricDefinition(
         "advantage", "store", "", "performance", worse="lower", neutral=0, tasks=ALL_TASKS, labels=True, interval=True
     )
-    yield replace(
-        metric,
+    yield metric._replace(
         description="A performance metric of the challenger minus that of the model of the store, on the same rows: "
         "advantage.roc_auc. The sign is reversed for metrics where lower is better, so a positive value always means "
         "that the challenger is better. The interval is paired.",
     )
-    yield replace(
-        metric,
+    yield metric._replace(
         name="advantage_low",
         interval=False,
         description="Lower end of the confidence interval of advantage, at the `confidence` of the store. Above 0, the "
         "challenger is significantly better. Use it in range checks and conditions.",
     )
-    yield replace(
-        metric,
+    yield metric._replace(
         name="challenger",
         worse=None,
         neutral=None,
@@ -132,8 +120,7 @@ NOT_ESTIMATED = ("r2", "explained_variance", "pearson")
 def define_estimated_metrics() -> Iterable[MetricDefinition]:
     for metric in define_performance_metrics():
         if metric.name not in NOT_ESTIMATED:
-            yield replace(
-                metric,
+            yield metric._replace(
                 name=f"estimated_{metric.name}",
                 description=f"{metric.name} as expected before labels arrive.",
                 labels=False,

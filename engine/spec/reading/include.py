@@ -11,7 +11,6 @@ from pathlib import Path
 from engine.digests import digest_json, digest_texts
 from engine.errors import Position, SpecError
 from engine.spec.diagnostics import Findings
-from engine.spec.revisions.confinement import confine_deployment, select_given
 from engine.spec.revisions.revision_file import (
     RELEASES_FOLDER,
     Revision,
@@ -89,7 +88,7 @@ def _read_into(
         elif key in SECTIONS and isinstance(entry.value, MapNode):
             _merge_section(key, entry, entry.value, path, files, findings)
         elif key == "version" and key in files.root.entries and isinstance(entry.value, ScalarNode):
-            _check_same_version(entry, entry.value, files, findings)
+            _check_same_version(entry.value, files, findings)
         else:
             _add_unique_entry(files.root, entry, f'"{key}"', findings)
     for item in _list_included_files(tree):
@@ -164,6 +163,7 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
 def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
     """Replace declarations of the spec and its settings by those of node.yaml."""
     from engine.spec.reading.node_file import load_node  # only a release on a node has one
+    from engine.spec.revisions.confinement import confine_deployment, select_given
 
     try:
         node = load_node(Path(os.path.normpath(folder.absolute() / revision.node)))
@@ -236,7 +236,7 @@ def _add_unique_entry(into: MapNode, entry: MapEntry, what: str, findings: Findi
         )
 
 
-def _check_same_version(entry: MapEntry, value: ScalarNode, files: SpecFiles, findings: Findings) -> None:
+def _check_same_version(value: ScalarNode, files: SpecFiles, findings: Findings) -> None:
     first: YamlNode | None = files.root.get("version")
     if isinstance(first, ScalarNode) and first.value != value.value:
         findings.error(

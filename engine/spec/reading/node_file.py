@@ -28,7 +28,7 @@ from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_
 from engine.spec.validation.validator import SpecPath, SpecText, SpecValidator
 from engine.spec.variables.references import VariableReference, report_undeclared_variable
 from engine.spec.variables.resolver import VariableResolver
-from engine.spec.yaml.source import Source, read_source
+from engine.spec.yaml.source import read_source
 from engine.spec.yaml.yaml_tree import (
     ListNode,
     MapEntry,
@@ -161,7 +161,7 @@ def load_node(path: Path | str) -> NodeSpec:
 def _read_node(path: Path, findings: Findings) -> tuple[MapNode, NodeResource] | None:
     source = read_source(path, findings)
     root = parse_yaml(source, findings) if source else None
-    if source is None or root is None or not _is_node_mapping(root, source, findings):
+    if source is None or root is None or not _is_node_mapping(root, findings):
         return None
     assert isinstance(root, MapNode)  # noqa: S101 - checked just now
     resolver = VariableResolver(None, {}, {}, {}, findings)
@@ -181,7 +181,7 @@ def _read_node(path: Path, findings: Findings) -> tuple[MapNode, NodeResource] |
     return root, node
 
 
-def _is_node_mapping(root: YamlNode, source: Source, findings: Findings) -> bool:
+def _is_node_mapping(root: YamlNode, findings: Findings) -> bool:
     if not isinstance(root, MapNode):
         what = "a list" if isinstance(root, ListNode) else "a text"
         message = f"the file of a node must be a mapping of keys to values, found {what}"
@@ -282,7 +282,7 @@ def _check_source(name: str, source: DeployedSecret, place: SpecPath, draft: Dra
 def _check_address(node: NodeResource, draft: Draft, findings: Findings) -> None:
     """Check the listen address of the node, and that tokens are encrypted in transit."""
     if node.url is not None and not resources.is_url(node.url, ("http", "https")):
-        message = f'"{node.url[:60]}" is not the address of a server'
+        message = "this is not the address of a server"
         findings.error(draft.value_position("url"), "url", message, "write http://host:port or https://host")
     try:
         host, _ = parse_listen_address(node.listen)

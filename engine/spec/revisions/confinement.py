@@ -9,10 +9,9 @@ An opened file is checked at its real place, after resolving links, since the te
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.digests import digest_file
 from engine.errors import Position
@@ -46,8 +45,7 @@ CLOSED_VARIABLES = {"PGPASSFILE": os.devnull, "PGSERVICEFILE": os.devnull, "NETR
 """The variables that keep libraries from reading logins in the home of the node's user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(NamedTuple):
     """The confinement of one deployment on its node, from the current node.yaml.
 
     Attributes

@@ -4,9 +4,9 @@ The rules between resources are not checked yet. The keys and the types of value
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
@@ -22,8 +22,7 @@ from engine.spec.variables.resolver import VariableResolver
 from engine.spec.yaml.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A project before the rules between its resources are checked.
 
     `files` has the tree of YAML nodes, `spec` the resources whose shape is valid, `texts` the SQL, conditions and other

@@ -288,7 +288,7 @@ def check_server(draft: Draft, findings: Findings) -> None:
     """Check that the server's URL is an http or https address."""
     if draft.spec.server and not is_url(draft.spec.server.url, ("http", "https")):
         at = draft.value_position("server", "url")
-        message = f'"{draft.spec.server.url[:60]}" is not the address of a server'
+        message = "this is not the address of a server"
         findings.error(at, "url", message, "write http://host:port or https://host")
 
 

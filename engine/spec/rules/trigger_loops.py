@@ -5,9 +5,9 @@ writes files or tables that a trigger of the other one watches. A cycle of these
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.discovery.path_patterns import names_file
 from engine.spec import sql
@@ -31,8 +31,7 @@ _LETTER = "20260101T000000Z-letter.eml"
 """A file as a channel of kind file writes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
+class Lead(NamedTuple):
     """How one scenario leads to another: as text, and the path of the trigger's key; None for a step that runs it."""
 
     text: str

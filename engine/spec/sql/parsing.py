@@ -7,9 +7,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from engine.formatting.hints import find_similar
 from engine.spec.problem import Problem
@@ -43,8 +42,7 @@ _SQL_LEXEME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SqlQuery:
+class SqlQuery(NamedTuple):
     """A parsed query. The tree has a placeholder `_<hex index>` per reference; it is None if there are `problems`."""
 
     sql: str
@@ -191,7 +189,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
         before = text
         deepest = max(deepest, depth)
         if kind in ("text", "name"):
-            found += check_quoted_references(text, start, [r for r in by_offset.values() if start <= r.offset < at])
+            found += check_quoted_references(text, [r for r in by_offset.values() if start <= r.offset < at])
         elif kind == "unclosed":
             message = "the comment is never closed" if text == "/*" else f"the quote {text} is never closed"
             found.append(Problem(start, size, "sql-syntax", message))
@@ -209,9 +207,14 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
         return tuple(references), [Problem(0, len(sql), "sql-too-big", SQL_TOO_DEEP)]
     for reference in references:
         if not reference.parts:
-            message = f"{reference.text} is not a reference to a variable"
-            found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
+            found.append(refuse_reference(reference))
     return tuple(references), found
+
+
+def refuse_reference(reference: VariableReference) -> Problem:
+    """Return the problem of a `${…}` that is not a reference."""
+    message = f"{reference.text} is not a reference to a variable"
+    return Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}")
 
 
 def _refuse_start(start: int, text: str, shown: str) -> Problem:
@@ -226,7 +229,7 @@ def _refuse_start(start: int, text: str, shown: str) -> Problem:
     return Problem(start, len(shown), "sql-statement", message, help_)
 
 
-def check_quoted_references(text: str, start: int, inside: list[VariableReference]) -> Iterator[Problem]:
+def check_quoted_references(text: str, inside: list[VariableReference]) -> Iterator[Problem]:
     """Yield a problem for each reference inside a quoted text or name."""
     for reference in inside:
         alone = reference.length == len(text) - 2

@@ -28,6 +28,7 @@ from engine.spec.sql.parsing import (
     check_depth,
     check_quoted_references,
     load_database_dialect,
+    refuse_reference,
     translate_parse_error,
 )
 from engine.spec.variables.references import VariableReference, find_references
@@ -116,10 +117,9 @@ def _find_outer_references(sql: str) -> tuple[tuple[VariableReference, ...], lis
         if literal is None:
             outer.append(reference)
             if not reference.parts:
-                message = f"{reference.text} is not a reference to a variable"
-                found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
+                found.append(refuse_reference(reference))
         elif sql[literal[0]] in "'\"":
-            found += check_quoted_references(sql[slice(*literal)], literal[0], [reference])
+            found += check_quoted_references(sql[slice(*literal)], [reference])
         elif sql[literal[0]] == "$":
             message = f"{reference.text} is inside a quoted text, where variables are not inserted"
             found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write the value itself"))

@@ -6,8 +6,8 @@ alone, so that each part is tried by itself here.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from engine.formatting.lists import join_words
 from engine.spec.problem import Problem
@@ -26,8 +26,7 @@ _NICKNAMES = {
 _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001  any moment does: whether an expression is legal does not depend on it
 
 
-@dataclass(frozen=True, slots=True)
-class CronField:
+class CronField(NamedTuple):
     """A field of an expression: its name, its lowest and highest value, their names, and its valid form as text."""
 
     name: str

@@ -7,7 +7,7 @@ no positions in the file and no partial results, and compiling its schemas takes
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from engine.errors import Position
 from engine.formatting.hints import did_you_mean, find_similar
@@ -48,8 +48,7 @@ from engine.spec.yaml.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, 
 SpecPath = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SpecText:
+class SpecText(NamedTuple):
     """A text for a later pass to check.
 
     `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, statement, secret,
@@ -123,7 +122,7 @@ class SpecValidator:
         return self._report_wrong_value(type_, node, path, None, help_)
 
     def _report_wrong_value(
-        self, type_: ValueType, node: YamlNode, path: SpecPath, found: str | None = None, help_: str | None = None
+        self, type_: ValueType, node: YamlNode, path: SpecPath, found: str | None, help_: str | None = None
     ) -> Invalid:
         message = f"{_describe_subject(path)} must be {type_.describe()}, found {found or _describe_node(node)}"
         self.findings.error(node.position, "wrong-value", message, help_)
@@ -352,7 +351,7 @@ def _name_resource(path: SpecPath) -> str:
     return str(path[-2] if named else path[-1]).removesuffix("s")
 
 
-_RESOURCE_MAPPINGS = ("connections", "datasets", "models", "channels", "metrics", "checks")
+_RESOURCE_MAPPINGS = ("connections", "datasets", "models", "channels", "metrics", "checks", "infrastructures")
 """Keys whose values are mappings from names to resources of several kinds."""
 
 

@@ -8,11 +8,10 @@ hint or marker raises TypeError, so that a new one cannot remain unchecked by mi
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
@@ -39,8 +38,7 @@ _SCALAR_NAMES: dict[type, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ValueType:
+class ValueType(NamedTuple):
     """The values that a key allows. If the type hint is a union, several of these attributes are set.
 
     Attributes
@@ -198,8 +196,7 @@ def satisfies_constraint(constraint: Constraint, value: Any) -> bool:
             return bool(value < bound)
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceKey:
+class ResourceKey(NamedTuple):
     """A key of a resource: its type, whether it must be given, its text on the reference page, and its default."""
 
     type: ValueType
@@ -230,11 +227,11 @@ def _parse_annotation(hint: Any, metadata: Iterable[Any] = ()) -> ValueType:
         if isinstance(mark, FieldInfo):
             marks.extend(mark.metadata)  # Field(gt=0) inside Annotated: its constraints follow in this loop
         elif isinstance(mark, Constraint):
-            made = replace(made, constraints=(*made.constraints, mark))
+            made = made._replace(constraints=(*made.constraints, mark))
         elif isinstance(mark, Reading):
-            made = replace(made, reading=mark.name)
+            made = made._replace(reading=mark.name)
         elif isinstance(mark, Ref):
-            made = replace(made, sections=mark.sections)
+            made = made._replace(sections=mark.sections)
         elif isinstance(mark, Opens):
             pass  # any text may be a path; `rules/reach.py` checks where it leads
         else:

@@ -9,9 +9,8 @@ spec.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.spec.diagnostics import Findings
@@ -43,8 +42,7 @@ _PART_PATTERN = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]")
 _DAYS_PATTERN = re.compile(r"(?P<path>.*?)\s*(?P<sign>[-+])\s*(?P<days>[0-9]{1,7})\s*d\s*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class VariableReference:
+class VariableReference(NamedTuple):
     """A `${…}` in a text.
 
     Attributes

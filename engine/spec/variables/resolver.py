@@ -6,8 +6,8 @@ command line, a scenario or a caller replace those of the spec.
 
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from engine.spec.diagnostics import Findings
 from engine.spec.observations import note_variable
@@ -41,8 +41,7 @@ VARIABLE_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class VariableType:
+class VariableType(NamedTuple):
     """The type of a variable: one of VARIABLE_TYPES, or None for any. `declared` is true if the spec declares it."""
 
     name: str | None

@@ -17,7 +17,6 @@ import yaml
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.yaml.source import Source
-from engine.spec.yaml.yaml_errors import explain_yaml_error
 from engine.spec.yaml.yaml_scalars import NumberError, PlainValue, resolve_scalar
 
 MAX_YAML_DEPTH = 64
@@ -134,6 +133,8 @@ def parse_yaml(source: Source, findings: Findings) -> YamlNode | None:
         if "nesting depth" in str(problem):
             _report_depth(problem, processed, source, builder)
         else:
+            from engine.spec.yaml.yaml_errors import explain_yaml_error
+
             explain_yaml_error(problem, source.text, source.position, findings)
         return None
     if builder.root is None:

@@ -62,7 +62,8 @@ class SqliteDatabase(Database):
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("writes", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            # without SQLAlchemy, which would spend more time on this statement than SQLite
+            connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         replace_texts(engine, make_encodable)  # a text that cannot be encoded must not make the whole row fail
         return engine

@@ -66,8 +66,11 @@ class Operations:
     def conclude(
         self, operation: OperationRow, state: OperationState, revision_state: RevisionState, reason: str = "",
         **of_deployment: Any,
-    ) -> None:  # fmt: skip
-        """Record in one transaction the end of an operation, the state of its revision and deployment changes."""
+    ) -> OperationRow:  # fmt: skip
+        """Record in one transaction the end of an operation, the state of its revision and deployment changes.
+
+        Return the concluded operation.
+        """
         with self._database.begin_write() as connection:
             connection.execute(
                 update(operations)
@@ -80,6 +83,7 @@ class Operations:
                 connection.execute(
                     update(deployments).where(deployments.c.name == operation.deployment).values(**of_deployment)
                 )
+        return self.get(operation.id)
 
     def add_step(self, operation: OperationRow, name: str, started: datetime, log: str = "", problem: str = "") -> None:
         """Record a step of an operation."""

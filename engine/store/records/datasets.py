@@ -1,7 +1,6 @@
 """The records of datasets: their measurements, and the rows that `materialize` has written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,8 +21,7 @@ def unite_measurements(measured: Sequence[DatasetMeasurement]) -> DatasetMeasure
     return measured[0]._replace(metrics=metrics)
 
 
-@dataclass(frozen=True, slots=True)
-class KeptRows:
+class KeptRows(NamedTuple):
     """The rows of a dataset that `materialize` has written.
 
     Attributes

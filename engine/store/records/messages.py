@@ -121,8 +121,7 @@ class Receipt:
         return "; ".join(part for part in (self.to, f"sent at {format_second(self.at)}{by}", self.remark) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedMessage:
+class JoinedMessage(NamedTuple):
     """An undelivered message that was dropped, because a later message of the same reporter lists it."""
 
     id: str
@@ -130,8 +129,7 @@ class JoinedMessage:
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The exclusive right to send a message until `until`."""
 
     message: OutboxMessage
@@ -153,8 +151,7 @@ class UndeliveredMessages(NamedTuple):
     due: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelState:
+class ChannelState(NamedTuple):
     """A channel that could not be reached: how many times in a row, when it is tried again, and why it failed."""
 
     channel: str
@@ -163,8 +160,7 @@ class ChannelState:
     last_error: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReporterState:
+class ReporterState(NamedTuple):
     """The last observation of a reporter, and the last one that it has reported.
 
     Attributes

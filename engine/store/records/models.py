@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class ModelVersion:
         return str(self.facts.get("held_out") or f"{self.fingerprint}.{self.facts.get('held_out_by', self.version)}")
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveModel:
+class ActiveModel(NamedTuple):
     """The active version of a model, set by the release or the run `by`.
 
     If `version` is None, the training data decide.

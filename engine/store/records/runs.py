@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from engine.errors import Position
 from engine.evaluation.bounds import CheckBounds, bounds_to_json
-from engine.outcome import Outcome
+from engine.outcome import FailureCause, Outcome, worst_cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class StepRecord:
     reused: bool = False
     reason: str = ""
     turn: Mapping[str, Any] | None = None
-    cause: Literal["check", "failure"] | None = None
+    cause: FailureCause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +90,12 @@ class RunRecord:
         return self.outcome.value if self.outcome else "RUNNING"
 
     @property
-    def cause(self) -> Literal["check", "failure"] | None:
+    def cause(self) -> FailureCause | None:
         """Why steps of it are FAILED; a step that could not run outweighs a check."""
-        causes = {step.cause for step in self.steps}
-        return "failure" if "failure" in causes else "check" if "check" in causes else None
+        return worst_cause(step.cause for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(NamedTuple):
     """The end of a run; `number` counts the ends of a project in the order of recording.
 
     `as_of` is the moment that the run stands for; None if it is not known, or the run was removed.

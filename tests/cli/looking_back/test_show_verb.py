@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from engine.cli.printers import evaluation_printers
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_cell
 
+from ...command_line import call_engine
 from .three_weeks import Engine, run_on_a_terminal
 
 
@@ -163,13 +162,8 @@ def test_on_a_terminal_tables_fit_its_width_and_numbers_stay_whole(built: Path, 
 
 
 def test_a_pipe_has_160_columns_and_no_control_characters(built: Path) -> None:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("engine"), "show", "weeks.yaml", "drift", "w3"],
-        cwd=built,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = call_engine(built, "show", "weeks.yaml", "drift", "w3")
+    assert done.returncode == 0, done.stderr
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout)
     assert 100 < max(map(len, done.stdout.splitlines())) <= 160
 

@@ -1,42 +1,19 @@
 """The units of specs/scheduling.md are checked and run by systemd."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from ...webhooks import WebhookService, receive_webhooks
 from .guide_files import FILES, GUIDE, Done, as_root, needs, run, stored_nights, yesterday
 
 
-class Chat(ThreadingHTTPServer):
-    """A chat that keeps what is posted to it."""
-
-    def __init__(self) -> None:
-        self.received: list[str] = []
-        super().__init__(("127.0.0.1", 0), ChatRequest)
-
-
-class ChatRequest(BaseHTTPRequestHandler):
-    server: Chat
-
-    def do_POST(self) -> None:
-        self.server.received.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def chat() -> Iterator[Chat]:
-    with Chat() as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield server
-        server.shutdown()
+def chat() -> Iterator[WebhookService]:
+    with receive_webhooks() as service:
+        yield service
 
 
 def read_unit(name: str, in_project: Callable[[str], str]) -> dict[str, list[str]]:
@@ -65,14 +42,14 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path, in_project: 
 @as_root
 @needs("unshare")
 def test_the_service_runs_where_only_its_state_and_cache_can_be_written(
-    project: Path, in_project: Callable[[str], str], chat: Chat, tmp_path: Path
+    project: Path, in_project: Callable[[str], str], chat: WebhookService, tmp_path: Path
 ) -> None:
     """ProtectSystem=strict in a mount namespace, with the variables that systemd sets."""
     unit = read_unit("nightly.service", in_project)
     state, cache, credentials, private_tmp = (tmp_path / name for name in ("state", "cache", "credentials", "tmp"))
     for folder in (state, cache, credentials, private_tmp):
         folder.mkdir()
-    (credentials / "chat_url").write_text(f"json://127.0.0.1:{chat.server_port}/\n", encoding="utf-8")
+    (credentials / "chat_url").write_text(f"json://127.0.0.1:{chat.port}/\n", encoding="utf-8")
     variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "TMPDIR": str(private_tmp)}
     variables |= {"STATE_DIRECTORY": str(state), "CREDENTIALS_DIRECTORY": str(credentials)}
     for setting in unit["Environment"]:
@@ -94,7 +71,7 @@ def test_the_service_runs_where_only_its_state_and_cache_can_be_written(
 
     (project / "incoming" / f"orders-{yesterday()}.csv").unlink()
     assert start(command).returncode == 3
-    assert "there is no file" in chat.received[0]
+    assert "there is no file" in chat.posted[0]
     assert unit["Restart"] == ["on-failure"]
     assert unit["RestartPreventExitStatus"] == ["1 2 4"]
 

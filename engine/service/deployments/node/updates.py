@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.errors import EngineError
@@ -64,8 +64,6 @@ class NodeUpdates:
         Called with messages for the operators of the node; from any thread.
     node_file
         The file of the node, which the processes read.
-    program
-        The program that carries out an operation, as arguments for Python.
     """
 
     def __init__(
@@ -76,10 +74,9 @@ class NodeUpdates:
         report: Callable[[str], None],
         *,
         node_file: Path | None = None,
-        program: Sequence[str] = UPDATE_PROCESS,
     ) -> None:
         self._node, self._environ, self._is_draining, self._report = node, environ, is_draining, report
-        self._node_file, self.program = node_file, program
+        self._node_file, self.program = node_file, UPDATE_PROCESS
         self._free = threading.Semaphore(AT_ONCE)
         self._beginning = threading.Lock()
         self._stopping = threading.Event()

@@ -157,11 +157,10 @@ def _run_scenario(spec: Path, name: str, care: Care, environ: Mapping[str, str],
             raise UnhealthyError(f"scenario {name!r} had not ended after {care.health_seconds:g} s")
         raise UnhealthyError(f"scenario {name!r} did not end: {done.describe_failure()}")
     run = done.runs[-1]
-    if run.outcome in (Outcome.FAILED, Outcome.ABORTED):
+    # A check with the outcome ERROR makes its step FAILED, but concerns the data and not the release.
+    if run.outcome is Outcome.ABORTED or run.cause == "failure":
         failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
-        # A check with the outcome ERROR makes its step FAILED, but concerns the data and not the release.
-        if run.outcome is Outcome.ABORTED or any(step.cause != "check" for step in failed):
-            reason = next((f"step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
-            why = reason or (errors[-1] if errors else "see its log")
-            raise UnhealthyError(f"scenario {name!r} ended {run.outcome} (run {run.id}): {why}")
+        reason = next((f"step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
+        why = reason or (errors[-1] if errors else "see its log")
+        raise UnhealthyError(f"scenario {name!r} ended {run.outcome} (run {run.id}): {why}")
     return f"{name}: {run.outcome} (run {run.id})"

@@ -153,10 +153,9 @@ class Updater:
     def _fail(self, operation: OperationRow, reason: str) -> OperationRow:
         """Record that a revision was not activated and nothing has changed."""
         reached = self._node.operations.get(operation.id).state
-        self._node.operations.conclude(
+        return self._node.operations.conclude(
             operation, OperationState.FAILED, RevisionState.FAILED, f"after {reached}: {reason}"
         )
-        return self._node.operations.get(operation.id)
 
     # --- after the activation
 
@@ -219,11 +218,11 @@ class Updater:
         except EngineError as problem:
             reason = f"it is switched off, but {problem}"
             self._node.operations.add_step(operation, "switching off", started, problem=str(problem))
-            self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.OFF, reason, error=reason)
-        else:
-            self._node.operations.add_step(operation, "switching off", started, result or NOT_SERVED)
-            self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
-        return self._node.operations.get(operation.id)
+            return self._node.operations.conclude(
+                operation, OperationState.ERROR, RevisionState.OFF, reason, error=reason
+            )
+        self._node.operations.add_step(operation, "switching off", started, result or NOT_SERVED)
+        return self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
 
     def _leave_revision(self, operation: OperationRow, row: RevisionRow) -> None:
         """Record the rollback from a revision; quarantine its bundle if the rollback changed the bundle."""
@@ -257,10 +256,9 @@ class Updater:
         if operation.kind == "rollback":
             reason = f"the rollback to revision {row.number} is not healthy either: {problem}"
             self._context.report(f"{reason}; it stays as it is")
-            self._node.operations.conclude(
+            return self._node.operations.conclude(
                 operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason
             )
-            return self._node.operations.get(operation.id)
         target = find_healthy(self._node, self._name, before=row.number)
         if target is None or target.bundle != row.bundle:
             self.quarantine(row, problem)
@@ -274,8 +272,7 @@ class Updater:
         else:
             state, reason = OperationState.ERROR, f"{problem}; the rollback failed: {back.reason}"
             error = {"error": reason}
-        self._node.operations.conclude(operation, state, RevisionState.ROLLED_BACK, reason, **error)
-        return self._node.operations.get(operation.id)
+        return self._node.operations.conclude(operation, state, RevisionState.ROLLED_BACK, reason, **error)
 
     def quarantine(self, row: RevisionRow, why: str) -> None:
         """Quarantine the bundle of a revision: it can be deployed here again only on explicit request."""
@@ -298,8 +295,9 @@ class Updater:
         self._context.report(reason)
         row = self._row_of(operation)
         self._run_back(order_off(self._deployment, row, operation.by))
-        self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason)
-        return self._node.operations.get(operation.id)
+        return self._node.operations.conclude(
+            operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason
+        )
 
     def _read_care(self, row: RevisionRow) -> Care:
         """Return the steps around an update; on a node, hooks start in the home of the deployment."""
@@ -335,8 +333,7 @@ class Updater:
             deployment = self._deployment
             well = deployment.enabled and not deployment.error
             state, error = (OperationState.ROLLED_BACK, {}) if well else (OperationState.ERROR, {"error": reason})
-            self._node.operations.conclude(operation, state, RevisionState.ROLLED_BACK, reason, **error)
-            return self._node.operations.get(operation.id)
+            return self._node.operations.conclude(operation, state, RevisionState.ROLLED_BACK, reason, **error)
         return self._fail(operation, "it was interrupted")
 
     def _remove_staging(self) -> None:

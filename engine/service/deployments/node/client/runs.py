@@ -36,8 +36,8 @@ def run_on_node(
     deployment: str,
     scenario: str,
     variables: Mapping[str, str],
-    listen: Callable[[LogLine], None] = lambda _: None,
-    report: Callable[[str], None] = lambda _: None,
+    listen: Callable[[LogLine], None],
+    report: Callable[[str], None],
 ) -> RunState:
     """Request a run of a scenario, follow it, and return it after its end.
 
