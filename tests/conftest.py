@@ -5,12 +5,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
+from inspect import isfunction
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from .databases.postgres_server import Database, PostgresServer, find_programs
 from .mailboxes import Mailbox, run_mailbox
@@ -21,16 +22,24 @@ from .service.served import Served
 settings.register_profile("engine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("engine")
 
+EXAMPLES = int(os.environ.get("ENGINE_TEST_EXAMPLES", "1"))
+"""How many times the usual number of examples a property test gets."""
+
 NOBODY = 65534
 SLOW_SECONDS = 900
 """Time of a slow test: hypothesis makes a failure smaller for up to 300 s, and what cuts that is a second failure."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give slow tests more time than pyproject.toml gives the others."""
+    """Give slow tests more time than pyproject.toml gives the others, and property tests the wanted examples."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS * EXAMPLES))
+    functions = {item.obj for item in items if isinstance(item, pytest.Function) and isfunction(item.obj)}
+    for test in filter(is_hypothesis_test, functions):
+        # hypothesis keeps the settings of a test, its own or the profile's, in this attribute
+        usual = test._hypothesis_internal_use_settings
+        test._hypothesis_internal_use_settings = settings(usual, max_examples=EXAMPLES * usual.max_examples)
 
 
 @pytest.fixture

@@ -369,11 +369,13 @@ def _judge_column(
 
     `p` is adjusted for the number of tests. `decidable` is False if no labels could bring it below the level.
     """
-    shown = measured.statistics, measured.reasons, measured.histogram, measured.bounds
+    no_drift = ColumnDrift(
+        role, 0.0, 0.0, p, False, measured.statistics, measured.reasons, measured.histogram, measured.bounds
+    )
     counts = measured.counts
     if counts is None:
         reasons = measured.reasons | dict.fromkeys(("drift", "drift_low", "drift_p"), measured.reasons["psi"])
-        return ColumnDrift(role, None, None, None, False, shown[0], reasons, *shown[2:])
+        return replace(no_drift, drift=None, drift_low=None, drift_p=None, reasons=reasons)
     if not decidable and _may_hide_drift(counts):
         n, m = (int(side.sum()) for side in counts.independent)
         why = (
@@ -381,12 +383,12 @@ def _judge_column(
             f"column could be significant among {tests:,} tests"
         )
         reasons = measured.reasons | dict.fromkeys(("drift", "drift_low"), why)
-        return ColumnDrift(role, None, None, p, False, shown[0], reasons, *shown[2:], undecidable=True)
+        return replace(no_drift, drift=None, drift_low=None, reasons=reasons, undecidable=True)
     if p >= level:
-        return ColumnDrift(role, 0.0, 0.0, p, False, *shown)
+        return no_drift
     drift = verdict.effect_size(*counts.rows)
     low = min(drift, verdict.effect_lower_bound(*counts.independent, level))
-    return ColumnDrift(role, drift, low, p, True, *shown)
+    return replace(no_drift, drift=drift, drift_low=low, significant=True)
 
 
 def _may_hide_drift(counts: VerdictCounts) -> bool:

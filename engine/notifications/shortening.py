@@ -6,6 +6,8 @@ in the middle of a line and without notice.
 
 from collections.abc import Callable
 
+from engine.formatting.numbers import format_count
+
 
 def shorten_text(text: str, fits: Callable[[str], bool]) -> str:
     """Return `text` if it fits, else its first lines and how many more there are.
@@ -31,7 +33,7 @@ def _join_first(lines: list[str], count: int) -> str:
 
 
 def _count_rest(count: int) -> str:
-    return f"… and {count} more line{'s' if count > 1 else ''}, for which this service has no room"
+    return f"… and {format_count(count, 'more line')}, for which this service has no room"
 
 
 def _find_largest(most: int, holds: Callable[[int], bool]) -> int:

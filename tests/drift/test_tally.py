@@ -41,16 +41,32 @@ def tallied(*columns: pl.Series) -> CategoryCounter:
     return counted
 
 
-TEXTS = st.lists(st.none() | st.text(max_size=3) | st.sampled_from(["", "\0", "a" * 40, "é", "\U0001f600", "\uffff"]))
+ODD_TEXTS = ["", "\0", "é", "\U0001f600", "\uffff", "a" * 40, "a" * 11 + "\0", "a" * 12, "a" * 13, "a" * 12 + "b"]
+TEXTS = st.lists(st.none() | st.text(max_size=3) | st.sampled_from(ODD_TEXTS))
+LIMITS = st.fixed_dictionaries(
+    {
+        "BLOCK_ROWS": st.sampled_from([2, 7, category_counter.BLOCK_ROWS]),
+        "FEW_LABELS": st.sampled_from([-1, category_counter.FEW_LABELS]),
+        "MAX_SHORT_TEXTS": st.sampled_from([0, 2, category_counter.MAX_SHORT_TEXTS]),
+        "VALUES_PER_VIEW": st.sampled_from([1, category_counter.VALUES_PER_VIEW]),
+    }
+)
+TYPES = st.sampled_from([pl.String, pl.String, pl.Categorical])
 
 
-@given(TEXTS, st.lists(st.integers(0, 30), max_size=5), st.sampled_from([-1, category_counter.FEW_LABELS]))
-def test_texts_in_any_split(texts: list[str | None], cuts: list[int], few_labels: int):
+@given(TEXTS, st.lists(st.tuples(st.integers(0, 30), TYPES), max_size=5), st.booleans(), LIMITS)
+def test_texts_in_any_split(
+    texts: list[str | None], cuts: list[tuple[int, Any]], share_views: bool, limits: dict[str, int]
+):
     column = pl.Series("c", texts, dtype=pl.String)
-    ends = [0, *sorted(min(cut, len(column)) for cut in cuts), len(column)]
-    parts = [column[a:b] for a, b in pairwise(ends)]
+    if share_views:  # as texts from a dictionary do
+        column = column.gather(pl.Series([texts.index(text) for text in texts], dtype=pl.UInt32))
+    ends = [0, *sorted(min(cut, len(column)) for cut, _ in cuts), len(column)]
+    kinds = [pl.String, *(kind for _, kind in cuts)]
+    parts = [column[a:b].cast(kind) for (a, b), kind in zip(pairwise(ends), kinds, strict=True)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(category_counter, "FEW_LABELS", few_labels)
+        for name, limit in limits.items():
+            patch.setattr(category_counter, name, limit)
         assert found(tallied(*parts)) == by_hand(column)
         assert list(found(tallied(*reversed(parts)))) == list(found(tallied(column)))
 

@@ -26,7 +26,8 @@ class EntityRows:
 
 def convert_entity_rows(entity_rows: EntityRows, dtype: DTypeLike) -> EntityRows:
     """Return the values of the entities' rows as float64, after rounding them to the float type `dtype`."""
-    values, new_positions = np.unique(entity_rows.values.astype(dtype).astype(np.float64), return_inverse=True)
+    rounded = entity_rows.values.astype(dtype).astype(np.float64) + 0.0  # -0.0 + 0.0 is 0.0
+    values, new_positions = np.unique(rounded, return_inverse=True)
     # position -1 (missing) selects the appended last element, so it stays -1
     return EntityRows(values, np.append(new_positions, -1).astype(np.int32)[entity_rows.positions])
 

@@ -190,7 +190,7 @@ class Numerical:
 
     def _convert_exact(self, converted: NDArray[np.floating[Any]]) -> "Numerical":
         """Return the exact column with converted values; the conversion keeps their order and may make some equal."""
-        values, starts = np.unique(converted.astype(np.float64), return_index=True)
+        values, starts = np.unique(converted.astype(np.float64) + 0.0, return_index=True)  # -0.0 + 0.0 is 0.0
         counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
         entity_rows = self.entity_rows and convert_entity_rows(self.entity_rows, converted.dtype)
         return Numerical.exact(values, counts, self.missing, entity_rows)
@@ -214,6 +214,7 @@ class Numerical:
         counts, intervals = self.regrid(values, self.intervals.centre)
         return Numerical(ValueTable(values, counts), self.missing, self.moments, intervals)
 
+    @np.errstate(over="ignore", invalid="ignore")  # sums of very large numbers are infinite
     def merge(self, other: object, keep: NDArray[np.intp] | None) -> "Numerical":
         """Return the column of both samples together.
 

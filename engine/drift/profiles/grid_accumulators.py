@@ -43,7 +43,8 @@ class _Scratch(local):
         if len(self._widened) < len(values):
             self._widened = np.empty(len(values))
         widened = self._widened[: len(values)]
-        np.copyto(widened, values)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            np.copyto(widened, values)
         return widened
 
     def choose(self, size: int, kind: np.dtype[Any]) -> Values:
@@ -83,6 +84,8 @@ class GridAccumulator:
         """Add values from `present_numbers`, each once."""
         values = _scratch.widen(raw)
         if self._running is None:
+            if np.isnan(values).all():
+                return  # the moments need a value of the sample to subtract from the others
             self._running = RunningMoments(values)
         self.grid.add_values(values, self._counts, self._running)
 

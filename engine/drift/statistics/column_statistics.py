@@ -76,13 +76,15 @@ class ColumnStatistics:
         for name, value in values.items():
             low, high = value if isinstance(value, Bounds) else (value, value)
             finite = isfinite(low) and isfinite(high)
-            self.statistics[name] = low + (high - low) / 2 if finite else None
+            # halved first, because the difference of very large bounds is infinite
+            self.statistics[name] = low + (high / 2 - low / 2) if finite else None
             if not finite:
                 self.reasons[name] = why
             elif low < high:
                 self.bounds[name] = (low, high)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # sums of very large numbers are infinite
 def measure_column(
     reference: Column, batch: Column, *, name: str, level: float, tests: int, seed: int
 ) -> ColumnStatistics:

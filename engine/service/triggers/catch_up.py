@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from engine.formatting.numbers import format_duration
+from engine.formatting.numbers import format_count, format_duration
 from engine.service.triggers.schedule import ScheduledTimes
 from engine.spec.resources.triggers import ScheduledTrigger
 from engine.store import Pause
@@ -108,7 +108,9 @@ def _decide_range(due: DueTrigger, after: datetime, until: datetime, kept: int) 
     found = due.list_newest(after, until, most)
     skipped = [DueTime(one, True, _explain_skip(due, one)) for one in found[: max(len(found) - kept, 0)]]
     if len(found) == most and (more := due.times.count(after, until) - most):
-        skipped[0] = skipped[0]._replace(reason=f"{skipped[0].reason}; {_count_earlier(more)} were missed too")
+        skipped[0] = skipped[0]._replace(
+            reason=f"{skipped[0].reason}; {format_count(more, 'earlier time')} were missed too"
+        )
     run = [DueTime(one, False, f"caught up: {due.describe_delay(one)}" if one <= due.on_time else "")
            for one in found[len(skipped) :]]  # fmt: skip
     return skipped + run
@@ -153,7 +155,3 @@ def format_moment(moment: datetime, zone: tzinfo) -> str:
     """Return a moment as local time of a zone: 2026-11-28 02:30 Europe/Berlin, with seconds unless they are 0."""
     local = moment.astimezone(zone)
     return f"{local:{'%Y-%m-%d %H:%M:%S' if local.second else '%Y-%m-%d %H:%M'}} {zone}"
-
-
-def _count_earlier(more: int) -> str:
-    return f"{more:,} earlier time{'s' if more != 1 else ''}"

@@ -21,7 +21,7 @@ from engine.spec.resources.connections import PostgresqlConnection
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
 from engine.spec.resources.node import GivenResources, NodeResource
 from engine.spec.resources.project import ProjectResource, Secret
-from engine.spec.rules import channels, connections, names, references, resources
+from engine.spec.rules import channels, connections, deployments, names, references, resources
 from engine.spec.rules.draft import Draft
 from engine.spec.spec_files import SpecFiles
 from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_address
@@ -313,12 +313,9 @@ def _check_named_files(node: NodeResource, draft: Draft, findings: Findings) -> 
         if not path.is_file():
             message = f'"{written[:60]}" is not a file' if path.exists() else f'there is no file "{written[:60]}"'
             findings.error(draft.value_position(*place), "path", message, "a path starts from the folder of this file")
-    declared = draft.declared_names("trusted_keys")
-    if node.require > len(declared):
-        count = len(declared)
-        message = f"require is {node.require}, but trusted_keys lists {count or 'no'} key{'s' * (count != 1)}"
-        help_ = "add keys under trusted_keys, or require fewer"
-        findings.error(draft.value_position("require"), "needs-key", message, help_)
+    count = len(draft.declared_names("trusted_keys"))
+    if node.require > count:
+        deployments.report_missing_keys(draft.value_position("require"), node.require, count, findings)
 
 
 def _check_folders(node: NodeResource, draft: Draft, findings: Findings) -> None:

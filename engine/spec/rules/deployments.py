@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.errors import Position
 from engine.formatting.hints import did_you_mean
+from engine.formatting.numbers import format_count
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.spec.resources.scenarios import CreateBundleStep, RunScenarioStep, UpdateDeploymentStep
@@ -21,11 +23,13 @@ def check_infrastructures(draft: Draft, findings: Findings) -> None:
             infrastructure.trusted_keys
         ):
             at = draft.value_position("infrastructures", name, "require")
-            count = len(infrastructure.trusted_keys)
-            message = (
-                f"require is {infrastructure.require}, but trusted_keys lists {count or 'no'} key{'s' * (count != 1)}"
-            )
-            findings.error(at, "needs-key", message, "add keys under trusted_keys, or require fewer")
+            report_missing_keys(at, infrastructure.require, len(infrastructure.trusted_keys), findings)
+
+
+def report_missing_keys(at: Position, require: int, count: int, findings: Findings) -> None:
+    """Report that more signatures are required than the `count` keys that are trusted."""
+    message = f"require is {require}, but trusted_keys lists {format_count(count, 'key') if count else 'no keys'}"
+    findings.error(at, "needs-key", message, "add keys under trusted_keys, or require fewer")
 
 
 def check_replacements(draft: Draft, findings: Findings) -> None:

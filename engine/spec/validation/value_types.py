@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
 
+from engine.formatting.numbers import format_count
 from engine.spec.resources.resource import Opens, Reading, Ref, Resource
 from engine.spec.variables.references import INVALID, Value, format_value, parse_iso_date
 
@@ -143,7 +144,7 @@ class ValueType(NamedTuple):
         shortest = next((c.min_length for c in self.constraints if isinstance(c, MinLen)), None)
         longest = next((c.max_length for c in self.constraints if isinstance(c, MaxLen)), None)
         if shortest is not None and shortest == longest:
-            return f" of {shortest} character" + "s" * (shortest > 1)
+            return f" of {format_count(shortest, 'character')}"
         return f" with at least {shortest} " + ("entries" if shortest > 1 else "entry") if shortest else ""
 
 
