@@ -1,5 +1,6 @@
 """Connections to DuckDB files. Only one process at a time can open a file, unless all of them only read."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,7 +38,7 @@ class DuckdbSession:
         self.connection.close()  # rolls back
 
     @contextmanager
-    def stream_rows(self, query: str) -> Iterator["DuckDBPyRelation"]:
+    def stream_rows(self, query: str) -> Iterator["_QueryRows"]:
         """Yield the rows of a query as a stream of Arrow batches, which can be read once, inside the `with`.
 
         Raises
@@ -47,7 +48,7 @@ class DuckdbSession:
         """
         with self.explain_errors():
             relation = self.connection.sql(query)
-        yield relation
+        yield _QueryRows(self, relation)
 
     def fetch_rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query; raise DatabaseError if DuckDB refuses it."""
@@ -95,7 +96,18 @@ class DuckdbSession:
         try:
             yield
         except duckdb.Error as error:
-            raise DatabaseError(f"{self.place}: {_join_lines(error)}") from None
+            raise DatabaseError(f"{self.place}: {_explain_error(error)}") from None
+
+
+class _QueryRows:
+    """The rows of a query as a stream: DuckDB runs a query only when its stream is requested."""
+
+    def __init__(self, session: DuckdbSession, relation: "DuckDBPyRelation") -> None:
+        self._session, self._relation = session, relation
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        with self._session.explain_errors():
+            return self._relation.__arrow_c_stream__(requested_schema)
 
 
 class _ArrowRows:
@@ -130,12 +142,15 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
     import duckdb
 
     place = f"DuckDB file {path}"
-    if read_only and not path.exists():
-        raise DatabaseError(f"{place}: it does not exist")
-    if path.is_dir() or not path.parent.is_dir():
-        raise DatabaseError(
-            f"{place}: {'it' if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder"
-        )
+    try:
+        if read_only and not path.exists():
+            raise DatabaseError(f"{place}: it does not exist")
+        if path.is_dir() or not path.parent.is_dir():
+            raise DatabaseError(
+                f"{place}: {'it' if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder"
+            )
+    except OSError as error:
+        raise DatabaseError(f"{place}: it cannot be opened: {error.strerror}") from None
     config: dict[str, str | bool | int | float | list[str]] = {
         "enable_external_access": False,  # a view must not read other files
         "autoinstall_known_extensions": False,
@@ -153,14 +168,32 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
             if locked and time.monotonic() < until:
                 time.sleep(0.2)
                 continue
-            reason = "another process has it open" if locked else _join_lines(error)
+            reason = "another process has it open" if locked else _explain_error(error)
+            if "Loading external extensions is disabled" in reason:  # DuckDB's answer to a file of SQLite
+                reason = "it is not a DuckDB file, but one of SQLite"
             with suppress(IndexError):
                 reason += f" ({str(error).split('Conflicting lock is held in ')[1].split(' See also')[0].strip('. ')})"
             raise DatabaseError(f"{place}: {reason}", transient=locked) from None
         return session
 
 
-def _join_lines(error: Exception) -> str:
-    """Return a message of DuckDB on one line, without its error kind and the query."""
+_DAMAGES = {
+    r"not a valid DuckDB database file": "it is not a DuckDB file; restore it, or correct path: of the connection",
+    r"Could not read enough bytes": "its end is missing, because it was cut or is being replaced; restore it or write "
+    "it again",
+    r"Corrupt database file|checksum": "it is damaged; restore it or write it again",
+}
+"""Explanations by pattern of DuckDB's message, for files that cannot be read."""
+
+
+def explain_damage(text: str) -> str:
+    """Return what a message of DuckDB says about a damaged file; empty if it is about something else."""
+    return next((meaning for pattern, meaning in _DAMAGES.items() if re.search(pattern, text)), "")
+
+
+def _explain_error(error: Exception) -> str:
+    """Return the explanation of an error of DuckDB, or its message on one line without the query."""
     text = str(error).split("\n\nLINE ")[0].strip()
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    line = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    damage = explain_damage(line)
+    return f"{damage} ({line})" if damage else line

@@ -28,8 +28,18 @@ _SETTINGS = {
 }
 """Settings of a session that make texts independent of the server's defaults and limit waits for locks."""
 
-_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "application_name": "engine"}
-"""Parameters of the connection that detect a server that vanished within a minute."""
+_KEEPALIVES = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "application_name": "engine",
+}
+"""Parameters of the connection that detect a server that vanished within a minute.
+
+A keepalive is sent only while nothing else is: whoever sends a request to a server that has vanished would wait for a
+quarter of an hour without `tcp_user_timeout`.
+"""
 
 
 class ArrowStream(Protocol):

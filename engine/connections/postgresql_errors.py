@@ -62,6 +62,11 @@ _MEANINGS = {
 }
 
 
+_TOO_SLOW = (
+    "the query took longer than the server allows (statement_timeout); read fewer rows, or raise the limit of this user"
+)
+
+
 def check_postgresql_url(url: str) -> None:
     """Raise a DatabaseError unless a text is a URL of PostgreSQL with a correctly encoded login.
 
@@ -87,6 +92,8 @@ def explain_postgresql_error(text: str, code: str | None, place: str) -> Databas
         The server and the database.
     """
     message = _clean_message(text)
+    if code == "57014" and "statement timeout" in message:
+        return DatabaseError(f"{place}: {_TOO_SLOW}", code)
     if code:
         meaning = _MEANINGS.get(code, "{0}").format(message)
         return DatabaseError(f"{place}: {meaning}", code, transient=code.startswith(_TRANSIENT))
@@ -106,6 +113,8 @@ def explain_stream_error(text: str, place: str) -> DatabaseError:
     message = _clean_message(text)
     if any(part in text for part in _LOST):
         return DatabaseError(f"{place}: the connection was lost: {message}", "08006", transient=True)
+    if "statement timeout" in message:
+        return DatabaseError(f"{place}: {_TOO_SLOW}", "57014")
     return DatabaseError(f"{place}: {message}", "22003" if "is out of range for type" in text else "")
 
 

@@ -5,12 +5,11 @@ tree of objects downloads them then.
 """
 
 from collections.abc import Sequence
-from glob import glob
-from os import walk
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Protocol
 
+from engine.discovery.path_patterns import match_paths, walk_folders
 from engine.errors import DataError
 
 
@@ -24,10 +23,16 @@ class FileTree(Protocol):
         """Return whether there is a folder."""
 
     def list_files(self, folder: Path) -> list[Path]:
-        """Return the files below a folder at any depth, including broken links."""
+        """Return the files below a folder at any depth, including broken links.
+
+        Raises
+        ------
+        OSError
+            A folder cannot be read; its files must not seem to be absent.
+        """
 
     def match_files(self, pattern: Path) -> list[Path]:
-        """Return the files that match a pattern, including broken links."""
+        """Return the files that match a pattern, including broken links; raises OSError as `list_files`."""
 
     def list_names(self, folder: Path) -> list[str]:
         """Return the names of the entries of a folder."""
@@ -63,12 +68,11 @@ class DiskTree:
 
     def list_files(self, folder: Path) -> list[Path]:
         """Return the files below a folder."""
-        return _keep_files([Path(inside) / name for inside, _, names in walk(folder) for name in names])
+        return _keep_files([inside / name for inside, names in walk_folders(folder, folder) for name in names])
 
     def match_files(self, pattern: Path) -> list[Path]:
         """Return the files that match a pattern."""
-        found = glob(str(pattern), recursive=True, include_hidden=True)  # noqa: PTH207  # Path.glob refuses absolute patterns
-        return _keep_files([Path(one) for one in dict.fromkeys(found)])
+        return _keep_files(match_paths(pattern))
 
     def list_names(self, folder: Path) -> list[str]:
         """Return the names of the entries of a folder."""

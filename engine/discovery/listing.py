@@ -18,7 +18,7 @@ from engine.discovery.file_endings import detect_format, find_compression
 from engine.discovery.file_trees import DISK, FileTree
 from engine.discovery.formats import read_head, recognize_format, recognize_signature, refuse_zeros_at_end
 from engine.discovery.newest import pick_newest
-from engine.discovery.path_patterns import find_fixed_folder
+from engine.discovery.path_patterns import find_fixed_folder, is_mark
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
@@ -126,7 +126,13 @@ def _refuse_incomplete_texts(files: Sequence[Path], format_: str, compression: s
 
 
 def list_candidate_files(path: Path, tree: FileTree = DISK) -> list[Path]:
-    """Return the files that a path currently stands for, of any format and without opening them; may be empty."""
+    """Return the files that a path currently stands for, of any format and without opening them; may be empty.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read.
+    """
     if _names_one_file(path, tree):
         return [path]
     return _list_candidates(path, path if tree.is_folder(path) else find_fixed_folder(path), tree)[0]
@@ -155,14 +161,9 @@ def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path]
     else:
         files, said = sorted(tree.match_files(path)), "".join(part[:1] for part in path.parts[len(base.parts) :])
     marks = tuple(mark for mark in "_." if mark not in said)
-    hidden = [one for one in files if any(_is_mark(part, marks) for part in one.relative_to(base).parts)]
+    hidden = [one for one in files if any(is_mark(part, marks) for part in one.relative_to(base).parts)]
     refused = set(hidden)
     return [one for one in files if one not in refused], hidden
-
-
-def _is_mark(part: str, marks: tuple[str, ...]) -> bool:
-    """Return whether a name below the folder marks data that must be ignored; `_year=2026` is a column."""
-    return part.startswith(marks) and not (part.startswith("_") and "=" in part) if marks else False
 
 
 def _refuse_table_formats(base: Path, tree: FileTree) -> None:

@@ -1,8 +1,11 @@
 """What is said when a PostgreSQL server does not do what is asked: in words, and never with a password."""
 
+import os
 import re
+import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -176,6 +179,34 @@ def test_a_connection_that_is_ended_while_a_small_result_is_read_is_reported(dat
         session.fetch_rows(slow)
     killer.join()
     assert caught.value.transient
+
+
+@pytest.mark.parametrize("rows", [1, 1_000])
+def test_a_query_that_takes_longer_than_the_server_allows(
+    open_tables: OpenDatasets, database: Database, rows: int
+) -> None:
+    slow = f"SELECT repeat('x', 9000) AS a FROM generate_series(1, {rows}) g WHERE pg_sleep({1 / rows})::text = ''"
+    database.execute(f"CREATE VIEW rows AS {slow}; ALTER ROLE {OWNER} SET statement_timeout = '300ms'")
+    try:
+        error = fail(open_tables)
+    finally:
+        database.execute(f"ALTER ROLE {OWNER} RESET statement_timeout")
+    assert re.search(WAREHOUSE + r"the query took longer than the server allows \(statement_timeout\)", str(error))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux limits how long a request is repeated")
+def test_a_server_that_has_vanished_is_noticed_within_a_minute_by_whoever_asks_it(database: Database) -> None:
+    from engine.connections.postgresql import open_postgresql
+
+    limits = []
+    with open_postgresql(database.url()):
+        for path in Path("/proc/self/fd").glob("*"):
+            if not os.path.realpath(path).rpartition("/")[2].startswith("socket:"):
+                continue
+            with suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as connection:
+                if connection.getpeername()[1] == database.server.port:
+                    limits.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    assert limits == [60_000]
 
 
 def test_nothing_can_be_written_through_a_connection_that_reads(database: Database) -> None:

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from engine.bundles.archive_checks import read_manifest
+from tests.command_line import ENGINE
+from tests.permissions import close_path, find_powerless
 from tests.releases.conftest import CODE, SPEC, find_archive, run_engine, write_project
 
 VALUES = [f"Planted-{number:02}-{'xyz' * 5}/+={number}" for number in range(20)]
@@ -75,6 +77,24 @@ def test_files_are_those_that_the_patterns_name_without_what_the_engine_writes(p
     assert not [name for name in names if ".e" in name]
     project.write_text(text.replace("**/*", "absent*"))
     assert "there is no file 'absent*'" in run_engine("bundle", "create", project, "v1", code=3)
+
+
+@pytest.mark.parametrize("pattern", ["notes", "no*/**", "no*"])
+@pytest.mark.parametrize("mode", [0, 0o444])
+def test_a_folder_that_may_not_be_read_is_not_left_out(project, pattern, mode):
+    closed = project.parent / "notes" / "closed"
+    closed.mkdir(parents=True)
+    (closed / "b.md").write_text("hello")
+    (project.parent / "notes" / "a.md").write_text("hello")
+    text = project.read_text()
+    project.write_text(text.replace("{datasets: [batch], models: [m]}", f"{{files: ['{pattern}']}}"))
+    command = [*find_powerless(), ENGINE, "bundle", "create", project, "v1"]
+    with close_path(closed, mode):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 3
+    assert f"include: files: {closed}" in done.stderr
+    assert "cannot be read: Permission denied" in done.stderr
+    assert "v1" not in run_engine("bundle", "list", project)
 
 
 @pytest.mark.parametrize("where", ["code", "spec", "rows", "held-out rows", "notes", "base64", "model"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.connections.database_errors import DatabaseError
+from engine.connections.duckdb import DuckdbSession, explain_damage
 from engine.connections.postgresql import PostgresqlSession
 from engine.connections.postgresql_errors import explain_stream_error
 from engine.connections.table_names import quote_name, split_table_name
@@ -142,4 +143,7 @@ def _name_numeric_columns(error: DatabaseError, columns: Sequence[ColumnReading]
 def _explain_read_error(error: BaseException, session: DatabaseSession) -> DatabaseError:
     if isinstance(session, PostgresqlSession) and isinstance(error, StreamError):
         return explain_stream_error(str(error), session.place)
-    return DatabaseError(f"{session.place}: its rows cannot be read: {describe_error(error)}")
+    found = describe_error(error)
+    if isinstance(session, DuckdbSession) and (damage := explain_damage(found)):
+        return DatabaseError(f"{session.place}: {damage} ({found})")
+    return DatabaseError(f"{session.place}: its rows cannot be read: {found}")

@@ -23,7 +23,7 @@ from engine.bundles.registry import FolderRegistry
 from engine.data import Table
 from engine.data.output.frozen_rows import freeze_rows
 from engine.data.user_code.module_files import list_module_files
-from engine.discovery.path_patterns import find_fixed_folder
+from engine.discovery.path_patterns import find_fixed_folder, match_paths
 from engine.errors import BundleError
 from engine.formatting.lists import join_some
 from engine.models.versions.bundled_versions import describe_for_bundle, score_probe
@@ -217,23 +217,50 @@ def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator
     infrastructures = project.resources.infrastructures.values()
     written += [project.home / one.path for one in infrastructures if isinstance(one, DirectoryInfrastructure)]
     own = [Path(os.path.normpath(one.absolute())) for one in (*written, project.home / project.state.path)]
+    at = project.position("bundles")
     for pattern in patterns:
-        found = [folder / name for name in glob(pattern, root_dir=folder, recursive=True)]  # noqa: PTH207  no hidden files
-        inside = [
-            below for one in found if one.is_dir() for below in one.rglob("*") if "__pycache__" not in below.parts
-        ]
-        files = {path for path in (*found, *inside) if path.is_file() and path.suffix != ".pyc"}
+        try:
+            files = _match_files(folder, pattern)
+        except OSError as error:
+            raise BundleError(
+                f"{at.file}:{at.line}: include: files: {error.filename} cannot be read: {error.strerror}"
+            ) from error
         kept = [
             path
             for path in files
             if not any(Path(os.path.normpath(path.absolute())).is_relative_to(one) for one in own)
         ]
         if not kept:
-            at = project.position("bundles")
             raise BundleError(
                 f"{at.file}:{at.line}: include: files: there is no file {pattern!r} in {folder.absolute()}"
             )
         yield from sorted(kept)
+
+
+def _match_files(folder: Path, pattern: str) -> set[Path]:
+    """Return the files that match a pattern or are in a folder that does; hidden ones only if the pattern names them.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read; `glob` and `rglob` leave out its files.
+    """
+    if has_magic(pattern):
+        match_paths(folder / pattern)  # raises the error
+    found = [folder / name for name in glob(pattern, root_dir=folder, recursive=True)]  # noqa: PTH207  no hidden files
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    inside = [
+        Path(below) / name
+        for one in found
+        if one.is_dir()
+        for below, _, names in os.walk(one, onerror=refuse)
+        if "__pycache__" not in Path(below).parts
+        for name in names
+    ]
+    return {path for path in (*found, *inside) if path.is_file() and path.suffix != ".pyc"}
 
 
 def _place_beside_spec(path: Path, project: ProjectSpec) -> str:

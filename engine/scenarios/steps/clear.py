@@ -61,7 +61,10 @@ def _list_removable(name: str, project: ProjectSpec) -> list[Path]:
         raise DataError(f"dataset {name!r} has no files to remove")
     folder = project.home.absolute()
     root = project.root_of("datasets", name, dataset.connection)
-    files = [Path(normpath(file)) for file in list_named_files(root.absolute() / dataset.path, dataset.format)]
+    try:
+        files = [Path(normpath(file)) for file in list_named_files(root.absolute() / dataset.path, dataset.format)]
+    except OSError as error:
+        raise DataError(f"nothing is removed, because {error.filename} cannot be read: {error.strerror}") from error
     own = {file.resolve() for file in project.files}
     state = (folder / project.state.path).resolve()
     for file in files:

@@ -5,14 +5,12 @@ command line, else the defaults of the scenario; moment variables have their pre
 step sets during the run are not known.
 """
 
-import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from glob import has_magic
-from os import walk
 from os.path import normpath
 from pathlib import Path
 
@@ -76,7 +74,6 @@ class DatasetSource(WatchedSource):
         """
         if not self.several:
             return [self.path]
-        self._check_folders()
         found = [one for one in list_named_files(self.path, self.format) if one != self.marker_path]
         if self.newest_until is None:
             return found
@@ -95,20 +92,6 @@ class DatasetSource(WatchedSource):
     def digest(self, path: Path, state: FileIdentity) -> str:
         """Return the digest of the content of a file."""
         return digest_file(path)
-
-    def _check_folders(self) -> None:
-        """Raise an OSError if a folder cannot be read, because its files would seem to be deleted."""
-        base = self.path if self.path.is_dir() else self.folder
-        below = self.path.relative_to(base).parts
-        levels = math.inf if not below or "**" in below else len(below)
-        for folder, folders, _ in walk(base, onerror=_raise_unless_missing):
-            if len(Path(folder).relative_to(base).parts) + 1 >= levels:
-                folders.clear()
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,8 +194,15 @@ def note_change(
 
 
 def list_source_files(source: WatchedSource) -> list[Path]:
-    """Return the files of a source without temporary files of other programs."""
-    return [path for path in source.list_files() if path == source.path or not is_temporary(path.name)]
+    """Return the files of a source without temporary files of other programs.
+
+    If a folder cannot be read, there are none: they count as changed, and the run says why it cannot read them.
+    """
+    try:
+        found = source.list_files()
+    except OSError:
+        return []
+    return [path for path in found if path == source.path or not is_temporary(path.name)]
 
 
 def read_file_state(path: Path) -> FileIdentity | None:

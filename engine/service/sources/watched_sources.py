@@ -53,12 +53,12 @@ class WatchedSource:
     @property
     def folder(self) -> Path:
         """The folder that contains the files, directly or in subfolders."""
-        if self.part == "code" or self.path.is_dir():
+        if self.part == "code" or os.path.isdir(self.path):  # noqa: PTH112 - Path.is_dir raises in a closed folder
             return self.path
         return find_fixed_folder(self.path) if self._is_pattern() else self.path.parent
 
     def _is_pattern(self) -> bool:
-        return self.part == "data" and has_magic(str(self.path)) and not self.path.exists()
+        return self.part == "data" and has_magic(str(self.path)) and not os.path.exists(self.path)  # noqa: PTH110 - as above
 
     def list_folders(self) -> dict[Path, bool]:
         """Return the folders in which files can appear or change, and for each whether its subfolders are included."""
@@ -69,7 +69,7 @@ class WatchedSource:
         return {folder: self.path == folder or "**" in below or len(below) > 1}
 
     def list_files(self) -> list[Path]:
-        """Return the existing files, with the marker."""
+        """Return the existing files, with the marker; raise OSError if a folder cannot be read."""
         if self.part == "code":
             return _list_python_files(self.path)
         files = [self.path] if not self.several and not self._is_pattern() else list_candidate_files(self.path)
@@ -109,7 +109,7 @@ def is_in_store(project: ProjectSpec, dataset: FileDataset) -> bool:
 
 def is_of_several_files(path: Path) -> bool:
     """Return whether a path of a dataset stands for the files of a folder, or those that match a pattern."""
-    return path.is_dir() or (has_magic(str(path)) and not path.is_file())
+    return os.path.isdir(path) or (has_magic(str(path)) and not os.path.isfile(path))  # noqa: PTH112, PTH113 - as above
 
 
 def describe_unwatched(project: ProjectSpec) -> list[str]:

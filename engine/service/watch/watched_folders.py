@@ -112,7 +112,7 @@ class WatchedFolders:
             return False
         wanted = set()
         for path, is_deep in self._wanted.items():
-            folder = next(one for one in (path, *path.parents) if one.is_dir())
+            folder = next(one for one in (path, *path.parents) if os.path.isdir(one))  # noqa: PTH112 - Path.is_dir raises in a closed folder
             try:
                 real = folder.resolve()
                 state = real.stat()
@@ -190,7 +190,7 @@ def list_link_folders(path: Path) -> set[Path]:
     """
     folders = {path.parent}
     for _ in range(40):  # the limit of Linux
-        link = next((one for one in (*reversed(path.parents), path) if one.is_symlink()), None)
+        link = next((one for one in (*reversed(path.parents), path) if os.path.islink(one)), None)  # noqa: PTH114 - as above
         if link is None:
             break
         folders.add(link.parent)

@@ -4,6 +4,7 @@ An invalid spec is reported once. Changes meanwhile are run when the spec is val
 """
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,7 +94,7 @@ class WatchedProject:
         UsageError
             There is no scenario to run, or no scenario with a given name.
         """
-        if not self.path.exists():
+        if not os.path.exists(self.path):  # noqa: PTH110 - Path.exists raises in a closed folder
             load(self.path)
         self._read_spec()
         self.files.look(self.sources, self._is_output)

@@ -18,9 +18,10 @@ COPY_TRIES = 5
 def is_writable_state(folder: Path) -> bool:
     """Return whether this user can write a state in `folder`, which need not exist yet."""
     existing = folder.absolute()
-    while not existing.exists() and existing != existing.parent:
+    exists = os.path.exists  # Path.exists raises in a closed folder
+    while not exists(existing) and existing != existing.parent:
         existing = existing.parent
-    files = [path for path in (folder / "state.db", folder / "locks", folder / "staging") if path.exists()]
+    files = [path for path in (folder / "state.db", folder / "locks", folder / "staging") if exists(path)]
     return os.access(existing, os.W_OK | os.X_OK) and all(os.access(path, os.R_OK | os.W_OK) for path in files)
 
 
@@ -33,7 +34,7 @@ def copy_database(folder: Path, copy: Path) -> None:
         The rows cannot be read.
     """
     check_database_file(folder)
-    with translate_errors(folder):
+    with translate_errors(folder, reading=True):
         if (folder / "state.db").exists():
             _copy_rows(folder / "state.db", copy / "state.db")
 

@@ -75,7 +75,8 @@ _copies: dict[Path, Path] = {}
 
 def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
     """Return an error with the folder, the cause, the message of the system (`found`), and what to do."""
-    text = f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}."
+    said = f"{cause} ({found})" if found else cause
+    text = f"state folder {folder}: {said}{'' if said.endswith('?') else '.'} What to do: {remedy}."
     for copy, original in _copies.items():
         text = text.replace(str(copy), str(original))
     return StoreError(text)
@@ -125,8 +126,14 @@ def _lacks_a_table(message: str) -> bool:
 
 
 @contextmanager
-def translate_errors(folder: Path) -> Iterator[None]:
-    """Raise the errors of the database and of the file system as StoreError."""
+def translate_errors(folder: Path, *, reading: bool = False) -> Iterator[None]:
+    """Raise the errors of the database and of the file system as StoreError.
+
+    Parameters
+    ----------
+    reading
+        Whether the folder is only read, so that a permission that is missing is that to read.
+    """
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
@@ -147,4 +154,6 @@ def translate_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in ERRNO_CAUSES:
             raise
-        raise build_store_error(folder, *ERRNO_CAUSES[error.errno], found=str(error)) from error
+        closed = reading and error.errno in (errno.EACCES, errno.EPERM)
+        cause = UNREADABLE if closed else ERRNO_CAUSES[error.errno]
+        raise build_store_error(folder, *cause, found=str(error)) from error

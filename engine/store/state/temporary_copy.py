@@ -5,7 +5,6 @@ one forgotten write would break it.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -87,9 +86,23 @@ def _link_files(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
     with TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary:
         copy = Path(temporary)
-        with translate_errors(folder):
+        with translate_errors(folder, reading=True):
             for part in COPIED_FOLDERS:
                 if (folder / part).is_dir():
-                    shutil.copytree(folder / part, copy / part, copy_function=os.symlink)
+                    _link_tree(folder / part, copy / part)
         with name_original(copy, folder):
             yield copy
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Create a folder with links to the files of another one, at any depth.
+
+    `shutil.copytree` would give it the mode of that folder; if that is read-only, the copy cannot be removed.
+    """
+    target.mkdir()
+    with os.scandir(source) as entries:
+        for one in entries:
+            if one.is_dir():
+                _link_tree(Path(one.path), target / one.name)
+            else:
+                (target / one.name).symlink_to(one.path)

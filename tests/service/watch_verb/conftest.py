@@ -1,7 +1,7 @@
 """A folder that is watched by a process."""
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,8 @@ def project(tmp_path: Path) -> Path:
 def watch(project: Path) -> Iterator[Callable[..., Watcher]]:
     begun: list[Watcher] = []
 
-    def begin(*arguments: str) -> Watcher:
-        begun.append(Watcher(project, *(arguments or ["w.yaml"])))
+    def begin(*arguments: str, before: Sequence[str] = ()) -> Watcher:
+        begun.append(Watcher(project, *(arguments or ["w.yaml"]), before=before))
         return begun[-1]
 
     yield begin

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from ...waiting import PATIENCE, wait_for
 class Watcher:
     """A running `engine watch --format json`: its results in order, and all that it has said."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, before: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine", "watch", *arguments, "--format", "json"],
+            [*before, sys.executable, "-m", "engine", "watch", *arguments, "--format", "json"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
