@@ -46,7 +46,7 @@ def refusal(location: StateLocation) -> str:
 
 
 def elsewhere(location: StateLocation, tmp_path: Path) -> StateLocation:
-    return replace(location, folder=tmp_path / "elsewhere")
+    return location._replace(folder=tmp_path / "elsewhere")
 
 
 def test_the_latest_content_is_found_in_json(store: Store) -> None:
@@ -132,7 +132,7 @@ def test_another_schema_does_not_start_empty_while_the_rows_are_in_the_former_on
 ) -> None:
     store.evaluations.add(make_evaluation())
     assert location.rows is not None
-    other = replace(location, rows=replace(location.rows, schema="other"))
+    other = location._replace(rows=replace(location.rows, schema="other"))
     told = refusal(other)
     assert f"it has no rows yet, but the rows of this folder are in schema '{SCHEMA}'" in told
     with pytest.raises(StoreError, match="are in schema"):

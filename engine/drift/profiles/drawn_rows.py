@@ -9,7 +9,7 @@ from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.reading.normalization import column_named
 
 MAX_SAMPLE_VALUES = 10_000_000
-"""Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame no larger is read only once."""
+"""Maximum number of values (rows times columns) of a sample: 80 MB of floats."""
 
 HASH_COLUMN = "\0row"
 """The name of the column of row hashes."""

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from engine.drift.kernels.sampling_keys import make_keys, make_keys_below
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.drawn_rows import HASH_COLUMN, MAX_SAMPLE_VALUES, draw_lowest, limit_rows, repeat_drawn_rows
-from engine.drift.reading.blocks import count_frame_rows, finds_slices
 from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
 from engine.drift.reading.row_hash import hash_values, row_content_hash
 from engine.drift.reading.sources import is_spark_frame, scan_table
@@ -58,10 +57,10 @@ def number_folds(frame: pl.DataFrame, folds: int, *, entity: str | None = None, 
 def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None = None, seed: int = 0) -> pl.DataFrame:
     """Return `columns` (and the entity) of at most `rows` rows, drawn without replacement by hash.
 
-    The sample has fewer rows if it would have more than `MAX_SAMPLE_VALUES` values. The frame is read twice, or once if
-    small: the first pass counts equal rows, the second reads the drawn rows. Memory does not grow with the frame: the
-    counts, 16 bytes per distinct row, go to temporary files. `data` has any form that `scan_table` accepts; the rows of
-    a Spark DataFrame are read by its executors.
+    The sample has fewer rows if it would have more than `MAX_SAMPLE_VALUES` values. The frame is read once, and a
+    second time only if a repeated row is drawn whose first occurrence was not. Memory does not grow with the frame: the
+    counts of equal rows, 16 bytes per distinct row, go to temporary files. `data` has any form that `scan_table`
+    accepts; the rows of a Spark DataFrame are read by its executors.
     """
     if is_spark_frame(data):
         from engine.drift.spark.row_samples import read_row_sample
@@ -72,26 +71,21 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
     if not names:  # a frame without columns has no rows either
         return pl.DataFrame()
     rows = limit_rows(len(names), rows)
-    row = row_content_hash(names).alias(HASH_COLUMN)
-    small = MAX_SAMPLE_VALUES // len(names)
-    whole = None
-    if not finds_slices(frame) or count_frame_rows(frame) <= small:  # a Parquet file tells its rows unread
-        head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
-        whole = head if len(head) <= small else None
-        del head
+    hashed = frame.select(*map(column_named, names), row_content_hash(names).alias(HASH_COLUMN))
+    lowest = _LowestRows(rows, max(2 * rows, MAX_SAMPLE_VALUES // len(names)), seed)
     with TemporaryDirectory(prefix="engine-sample-") as folder:
         counts = _HashCounter(Path(folder))
-        if whole is not None:
-            counts.add(whole[HASH_COLUMN].to_numpy())
-        else:
-            for batch in frame.select(row).collect_batches(maintain_order=False, engine="streaming"):
-                counts.add(batch[HASH_COLUMN].to_numpy())
+        for batch in hashed.collect_batches(maintain_order=False, engine="streaming"):
+            counts.add(batch[HASH_COLUMN].to_numpy())
+            lowest.add(batch)
         drawn = draw_lowest(rows, counts.total, partial(counts.find_below, seed))
-    if whole is None:
+    found = lowest.collect(hashed.collect_schema())
+    missing = drawn.join(found, on=HASH_COLUMN, how="anti")[HASH_COLUMN]
+    if len(missing):
         # a filter is applied while reading; a join took three times the memory
-        wanted = frame.filter(row.is_in(drawn[HASH_COLUMN].implode())).select(*map(column_named, names), row)
-        whole = wanted.unique(HASH_COLUMN, keep="any").collect(engine="streaming")
-    return repeat_drawn_rows(whole, drawn, names)
+        again = hashed.filter(pl.col(HASH_COLUMN).is_in(missing.implode())).unique(HASH_COLUMN, keep="any")
+        found = pl.concat([found, again.collect(engine="streaming")])
+    return repeat_drawn_rows(found, drawn, names)
 
 
 def unite_samples(samples: Sequence[pl.DataFrame], roles: Mapping[str, Role]) -> pl.DataFrame:
@@ -118,6 +112,55 @@ def unite_samples(samples: Sequence[pl.DataFrame], roles: Mapping[str, Role]) ->
                 parts = [normalize_categories(part) for part in parts]
         columns.append(pl.concat(part.alias("") for part in parts).alias(name))
     return pl.DataFrame(columns)
+
+
+class _LowestRows:
+    """Keeps the rows whose keys would be the lowest if no two rows were equal, and at first all rows.
+
+    Parameters
+    ----------
+    rows
+        The number of rows to keep in any case.
+    most
+        The number of rows in memory beyond which only the lowest are kept.
+    """
+
+    def __init__(self, rows: int, most: int, seed: int) -> None:
+        self._rows, self._most, self._seed = rows, most, np.uint64(seed % 2**64)
+        self._bound: np.uint64 | None = None
+        self._parts: list[pl.DataFrame] = []
+        self._held = 0
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Add rows with their hashes."""
+        low = (
+            batch
+            if self._bound is None
+            else batch.filter(self._make_keys(batch[HASH_COLUMN].to_numpy()) <= self._bound)
+        )
+        self._parts.append(low)
+        self._held += len(low)
+        if self._held > self._most:
+            self._drop_others()
+
+    def collect(self, schema: pl.Schema) -> pl.DataFrame:
+        """Return the rows that are kept; some may be equal."""
+        return pl.concat([schema.to_frame(), *self._parts])
+
+    def _drop_others(self) -> None:
+        """Keep only the lowest rows, and from now on none with a higher key."""
+        held = pl.concat(self._parts)
+        hashes, places = np.unique(held[HASH_COLUMN].to_numpy(), return_index=True)
+        if len(hashes) > self._rows:
+            keys = self._make_keys(hashes)
+            lowest = np.argpartition(keys, self._rows - 1)[: self._rows]
+            places, self._bound = places[lowest], keys[lowest].max()
+        held = held[np.sort(places)]
+        self._parts, self._held = [held], len(held)
+
+    def _make_keys(self, hashes: Hashes) -> Hashes:
+        """Return the keys of rows with these hashes as if each was the first of its equals."""
+        return make_keys(hashes, np.zeros(len(hashes), np.uint64), self._seed)
 
 
 class _HashCounter:
