@@ -13,6 +13,6 @@ from engine.service.deployments.node.updates import NodeUpdates
 PROGRAM = Path(__file__).with_name("crashing_update.py")
 
 if __name__ == "__main__":
-    NodeUpdates.__init__.__kwdefaults__["program"] = (str(PROGRAM), sys.argv[1])
+    NodeUpdates.program = (str(PROGRAM), sys.argv[1])
     sys.argv = [sys.argv[0], *sys.argv[2:]]
     main()

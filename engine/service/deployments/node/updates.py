@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import EngineError
@@ -66,6 +66,9 @@ class NodeUpdates:
         The file of the node, which the processes read.
     """
 
+    program: Sequence[str] = UPDATE_PROCESS
+    """The program that carries out an operation, as arguments for Python."""
+
     def __init__(
         self,
         node: Node,
@@ -76,7 +79,7 @@ class NodeUpdates:
         node_file: Path | None = None,
     ) -> None:
         self._node, self._environ, self._is_draining, self._report = node, environ, is_draining, report
-        self._node_file, self.program = node_file, UPDATE_PROCESS
+        self._node_file = node_file
         self._free = threading.Semaphore(AT_ONCE)
         self._beginning = threading.Lock()
         self._stopping = threading.Event()
