@@ -82,7 +82,7 @@ def equal(a, b, rel=1e-9):
     """
     assert a.statistics.keys() == b.statistics.keys()
     low, high = a.statistics["min"], a.statistics["max"]
-    unknown = {"std"} if low is not None and 0 < high - low < 1e-140 else set()
+    unknown = {"std"} if None not in (low, high) and 0 < high - low < 1e-140 else set()
     for name in a.statistics.keys() - unknown:
         value, other = a.statistics[name], b.statistics[name]
         exactly = name in ("ks", "ks_p", "psi", "js", "chi2", "median", "q05", "q95", "min", "max")
