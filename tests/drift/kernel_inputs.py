@@ -33,6 +33,11 @@ def for_apart(random, kind):
     return *a_table(random, kind), *a_table(random, kind)
 
 
+def for_segments(random, kind):
+    tables = a_table(random, kind), a_table(random, kind)
+    return tuple(array for values, counts in tables for array in (values, counts, np.cumsum(counts)))
+
+
 def bounds(random, kind):
     """Tables some of whose rows are in intervals; a side has at least one row."""
     sides = [a_table(random, kind) for _ in range(2)]

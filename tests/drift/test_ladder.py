@@ -217,7 +217,9 @@ def test_distances_by_segments_are_those_of_the_sweep(both, seed, moved):
     many = random.standard_normal(n).round(random.integers(1, 9)), random.standard_normal(m).round(3) + moved
     for a, b in (tuple(map(exact, both)), tuple(map(exact, many)), tuple(map(exact, reversed(many)))):
         gap, area = ks_wasserstein(a.values, a.counts, b.values, b.counts)
-        same, found = ks_wasserstein_by_segments(a.values, a.counts, b.values, b.counts)
+        same, found = ks_wasserstein_by_segments(
+            a.values, a.counts, a.cumulative_counts, b.values, b.counts, b.cumulative_counts
+        )
         assert same == gap
         if np.isfinite(area) and np.abs(np.append(a.values, b.values).astype(np.float64)).max() < 1e150:
             assert found == pytest.approx(area, rel=1e-11, abs=1e-300)

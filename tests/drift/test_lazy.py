@@ -64,6 +64,7 @@ from .kernel_inputs import (
     for_apart,
     for_distinct,
     for_pairs,
+    for_segments,
     for_spread,
     in_gaps,
     in_one_tree,
@@ -101,7 +102,7 @@ ARGUMENTS = {
     value_tables.merge_tables: both(for_apart),
     text_merge.merge_texts: [texts],
     cdf_distance.ks_wasserstein: both(for_apart),
-    cdf_distance.ks_wasserstein_by_segments: both(for_apart),
+    cdf_distance.ks_wasserstein_by_segments: both(for_segments),
     boosting.assign_bins: [
         lambda random: (np.append(some_values(random, "f8"), np.nan), np.unique(some_values(random, "f8", 200)[:250]))
     ],

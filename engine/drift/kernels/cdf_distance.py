@@ -133,84 +133,128 @@ def sweep_values(
     return area, gap, previous, largest
 
 
-VALUES_PER_SEGMENT = 64
-"""Number of values of one table between two boundaries, where the rows of both tables are counted."""
+VALUES_PER_SEGMENT, VALUES_PER_PIECE = 64, 8
+"""Number of values of one table in a segment, at whose end the rows of both tables are counted; and in a piece of a
+segment that is not measured as a whole."""
+
+STRIDE = 16
+"""Number of values that a search for the next segment moves by."""
+
+
+@helper()
+def find_first_above(values: Values, start: Any, end: Any, boundary: Any) -> Any:
+    """Return the position of the first of the ascending values[start:end] above a boundary, or the end."""
+    while start + STRIDE <= end and values[start + STRIDE - 1] <= boundary:
+        start += STRIDE
+    while start < end and values[start] <= boundary:
+        start += 1
+    return start
+
+
+@helper()
+def sum_widths(values: Values, start: Any, end: Any, boundary: Any) -> Any:
+    """Return the sum of the differences between a boundary and values[start:end] below it."""
+    a = b = c = d = 0.0  # one sum would wait for every step
+    part, size = values[start:end], end - start
+    for i in range(0, size - 3, 4):
+        a += subtract_ascending(part[i], boundary)
+        b += subtract_ascending(part[i + 1], boundary)
+        c += subtract_ascending(part[i + 2], boundary)
+        d += subtract_ascending(part[i + 3], boundary)
+    for i in range(size // 4 * 4, size):
+        a += subtract_ascending(part[i], boundary)
+    return (a + b) + (c + d)
+
+
+@helper()
+def sum_weighted_widths(values: Values, counts: Counts, start: Any, end: Any, boundary: Any) -> Any:
+    """Return the same sum, with each value as often as it is counted."""
+    a = b = 0.0
+    part, times, size = values[start:end], counts[start:end], end - start
+    for i in range(0, size - 1, 2):
+        a += np.float64(times[i]) * subtract_ascending(part[i], boundary)
+        b += np.float64(times[i + 1]) * subtract_ascending(part[i + 1], boundary)
+    if size % 2:
+        a += np.float64(times[size - 1]) * subtract_ascending(part[size - 1], boundary)
+    return a + b
 
 
 @kernel(
-    "Tuple((i8, f8))(f8[::1], i8[::1], f8[::1], i8[::1])",
-    "Tuple((i8, f8))(i8[::1], i8[::1], i8[::1], i8[::1])",
+    "Tuple((i8, f8))(f8[::1], i8[::1], i8[::1], f8[::1], i8[::1], i8[::1])",
+    "Tuple((i8, f8))(i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1])",
     work=None,
 )
 def ks_wasserstein_by_segments(
-    a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
+    a_values: Values, a_counts: Counts, a_upto: Counts, b_values: Values, b_counts: Counts, b_upto: Counts
 ) -> tuple[int, float]:
-    """Return the same as `ks_wasserstein`, for tables of many values: in a third of the time.
+    """Return the same as `ks_wasserstein`, for tables of many values: in a fifth of the time.
 
-    At every 64th value of a the rows of both sides are counted. Between two such boundaries each distribution function
-    lies between its values there. Where this shows that the distance is nowhere the largest, and that the functions do
-    not cross, the area follows from the sums of the values; all other segments are swept value by value.
+    `a_upto` and `b_upto` are the cumulative sums of the counts. At every 64th value of a the rows of both sides are
+    known. Between two such boundaries each distribution function lies between its values there. Where this shows that
+    the distance is nowhere the largest, and that the functions do not cross, the area follows from the sums of the
+    values. All other segments are divided into pieces of 8 values of a, and where a piece shows neither, it is swept
+    value by value.
     """
-    n, m = count_rows(a_counts), count_rows(b_counts)
+    n, m = a_upto[-1], b_upto[-1]
     segments = (len(a_values) + VALUES_PER_SEGMENT - 1) // VALUES_PER_SEGMENT
-    # rows up to each boundary, and how many values of b are not above it; element 0 is before all values
-    a_upto, b_upto = np.zeros(segments + 1, np.int64), np.zeros(segments + 1, np.int64)
-    b_ends = np.zeros(segments + 1, np.int64)
-    largest = np.int64(0)
-    j = 0
+    b_ends = np.zeros(segments, np.int64)  # the number of values of b that are not above each boundary
+    largest = b_end = np.int64(0)
     for k in range(segments):
-        end = min((k + 1) * VALUES_PER_SEGMENT, len(a_values))
-        rows = np.int64(0)
-        for i in range(k * VALUES_PER_SEGMENT, end):
-            rows += a_counts[i]
-        a_upto[k + 1] = a_upto[k] + rows
-        boundary = a_values[end - 1]
-        rows = np.int64(0)
-        while j < len(b_values) and b_values[j] <= boundary:
-            rows += b_counts[j]
-            j += 1
-        b_upto[k + 1], b_ends[k + 1] = b_upto[k] + rows, j
-        largest = max(largest, abs(a_upto[k + 1] * m - b_upto[k + 1] * n))
+        last = min((k + 1) * VALUES_PER_SEGMENT, len(a_values)) - 1
+        b_end = b_ends[k] = find_first_above(b_values, b_end, len(b_values), a_values[last])
+        b_rows = b_upto[b_end - 1] if b_end else np.int64(0)
+        largest = max(largest, abs(a_upto[last] * m - b_rows * n))
     previous = min(a_values[0], b_values[0])
     area = part = 0.0
+    # what comes next are a_values[start] and b_values[b_start], after so many rows
+    start = b_start = a_rows = b_rows = np.int64(0)
+    end: Any
+    gap: Any
     for k in range(segments):
-        start, end = k * VALUES_PER_SEGMENT, min((k + 1) * VALUES_PER_SEGMENT, len(a_values))
-        b_start, b_end = b_ends[k], b_ends[k + 1]
-        boundary = a_values[end - 1]
-        gap = a_upto[k] * m - b_upto[k] * n
-        # before the boundary, the rows of a are at most those without its own, and the rows of b likewise
-        a_most = a_upto[k + 1] - a_counts[end - 1]
-        b_most = b_upto[k + 1]
-        if b_end > b_start and b_values[b_end - 1] == boundary:
-            b_most -= b_counts[b_end - 1]
-        up, down = a_most * m - b_upto[k] * n, b_most * n - a_upto[k] * m
-        if max(up, down) > largest or (up > 0 and down > 0):
-            part, _, previous, largest = sweep_values(
-                a_values, a_counts, start, end, b_values, b_counts, b_start, b_end, n, m, gap, previous, largest, part
-            )
-        else:
-            # with x_i the values of the segment: the integral of a step function from its value at the start, plus for
-            # each row the width from its value to the boundary; two sums each, because one would wait for every step
-            a_even = a_odd = b_even = b_odd = 0.0
-            for i in range(start, end - 1, 2):
-                a_even += np.float64(a_counts[i]) * subtract_ascending(a_values[i], boundary)
-                a_odd += np.float64(a_counts[i + 1]) * subtract_ascending(a_values[i + 1], boundary)
-            # the last value of a segment with an odd number of them is the boundary, whose width is 0
-            for j in range(b_start, b_end - 1, 2):
-                b_even += np.float64(b_counts[j]) * subtract_ascending(b_values[j], boundary)
-                b_odd += np.float64(b_counts[j + 1]) * subtract_ascending(b_values[j + 1], boundary)
-            if (b_end - b_start) % 2:
-                b_even += np.float64(b_counts[b_end - 1]) * subtract_ascending(b_values[b_end - 1], boundary)
-            signed = np.float64(gap) * subtract_ascending(previous, boundary)
-            part += abs(signed + (a_even + a_odd) * np.float64(m) - (b_even + b_odd) * np.float64(n))
-            previous = boundary
+        segment_end = min((k + 1) * VALUES_PER_SEGMENT, len(a_values))
+        size = VALUES_PER_SEGMENT
+        while start < segment_end:
+            end, b_end = min(start + size, segment_end), b_ends[k]
+            boundary = a_values[end - 1]
+            if end < segment_end:
+                b_end = find_first_above(b_values, b_start, b_end, boundary)
+            a_next, b_next = a_upto[end - 1], b_upto[b_end - 1] if b_end else np.int64(0)
+            # before the boundary, the rows of a are at most those without its own, and the rows of b likewise
+            a_most, b_most = a_next - a_counts[end - 1], b_next
+            if b_end > b_start and b_values[b_end - 1] == boundary:
+                b_most -= b_counts[b_end - 1]
+            up, down = a_most * m - b_rows * n, b_most * n - a_rows * m
+            gap = a_rows * m - b_rows * n
+            if max(up, down) <= largest and (up <= 0 or down <= 0):
+                # the integral of a step function from its value at the start, plus for each row the width from its
+                # value to the boundary
+                if a_next - a_rows == end - start:  # each value once, as in most large tables
+                    a_area = sum_widths(a_values, start, end, boundary)
+                else:
+                    a_area = sum_weighted_widths(a_values, a_counts, start, end, boundary)
+                if b_next - b_rows == b_end - b_start:
+                    b_area = sum_widths(b_values, b_start, b_end, boundary)
+                else:
+                    b_area = sum_weighted_widths(b_values, b_counts, b_start, b_end, boundary)
+                signed = np.float64(gap) * subtract_ascending(previous, boundary)
+                part += abs(signed + a_area * np.float64(m) - b_area * np.float64(n))
+                previous = boundary
+            elif size > VALUES_PER_PIECE:
+                size = VALUES_PER_PIECE
+                continue
+            else:
+                part, _, previous, largest = sweep_values(
+                    a_values, a_counts, start, end, b_values, b_counts, b_start, b_end,
+                    n, m, gap, previous, largest, part,
+                )  # fmt: skip
+            start, b_start, a_rows, b_rows = end, b_end, a_next, b_next
         if k % 16 == 15:  # adding many small sums loses fewer digits than one long sum
             area += part
             part = 0.0
     area += part
     # a has ended: its distribution function is 1 from here on
-    gap = n * m - b_upto[segments] * n
-    for j in range(b_ends[segments], len(b_values)):
+    gap = n * m - b_rows * n
+    for j in range(b_start, len(b_values)):
         area += np.float64(abs(gap)) * subtract_ascending(previous, b_values[j])
         previous = b_values[j]
         gap -= n * b_counts[j]

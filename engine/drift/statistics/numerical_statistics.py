@@ -134,8 +134,11 @@ def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], 
     low, high = min(a.moments.low, b.moments.low), max(a.moments.high, b.moments.high)
     if a.intervals is None and b.intervals is None:
         larger, smaller = (a, b) if len(a.values) >= len(b.values) else (b, a)
-        measure = ks_wasserstein_by_segments if len(larger.values) >= MANY_VALUES else ks_wasserstein
-        difference, area = measure(larger.values, larger.counts, smaller.values, smaller.counts)
+        if len(larger.values) >= MANY_VALUES:
+            tables = (array for c in (larger, smaller) for array in (c.values, c.counts, c.cumulative_counts))
+            difference, area = ks_wasserstein_by_segments(*tables)
+        else:
+            difference, area = ks_wasserstein(larger.values, larger.counts, smaller.values, smaller.counts)
         differences, areas = (difference, difference), Bounds(area, area)
     elif a.intervals is None or b.intervals is None:
         exact, other = (a, b) if a.intervals is None else (b, a)
