@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING
 
 from engine.lazy_exports import export_lazily
+from engine.numpy_features import avoid_slow_sort
 
 if TYPE_CHECKING:
     from engine.api import EvaluationStore, Project, Run, load, run
@@ -25,6 +26,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000")
 # numpy's OpenBLAS reads this when it is imported: for 2 to this power clock ticks, its idle threads keep their cores
 # busy before they sleep. The default is 25 ms per thread in every process that imports numpy.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+avoid_slow_sort()
 
 __version__ = "0.1.0"
 __getattr__, __dir__ = export_lazily(
