@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.drift.subgroups.conditions import Condition
     from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups, score_subgroup
 
-KERNEL_VERSION = "9"
+KERNEL_VERSION = "10"
 """Version of the results: raise it whenever a change may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1

@@ -43,7 +43,8 @@ def _may_gain(upto: Ints, k: int, added: Any, whole: Any, least: float) -> Any:
     n, g, found = float(whole & COUNT_BITS), float(whole >> 32), 0
     for j in range(k):  # in 32 bits: the compiler vectorises only the conversion of 32-bit integers to floats
         side = upto[j] + added
-        n_left, n_right = float(np.int32(side & COUNT_BITS)), float(np.int32((whole - side) & COUNT_BITS))
+        n_left = float(np.int32(side & COUNT_BITS))
+        n_right = n - n_left
         between = n * float(np.int32(side >> 32)) - g * n_left
         enough = (n_left >= FEWEST_LEAF_ROWS) & (n_right >= FEWEST_LEAF_ROWS)
         found += enough & (between * between > least * n * n_left * n_right)
@@ -133,7 +134,7 @@ def _search_columns(
     for column in range(first, last):
         start, size = starts[column] - before, starts[column + 1] - starts[column]
         missing, penalty = np.int64(0), 0.0
-        # codes[:k] becomes the codes in split order: a split sends the first few of them left
+        # a split sends the first few of k codes left: those of categories are put in order in codes[:k]
         k = 0
         prefix = np.int64(0)
         if categorical[column]:
@@ -172,7 +173,7 @@ def _search_columns(
             k, present = size - 1, sums[start + 1 : start + size]
             for j in range(k):
                 prefix += present[j]
-                codes[j], upto[j] = 1 + j, prefix
+                upto[j] = prefix
             least = best_gain - ROUNDING * (best_gain + g * g / n)
             promising = False
             for missing_left in range(2 if missing != 0 else 1):
@@ -190,7 +191,7 @@ def _search_columns(
             best_gain, best_column = top, column
             left[:] = False
             for j in range(top_count):
-                left[codes[j]] = True
+                left[codes[j] if categorical[column] else 1 + j] = True
             if top_missing_left:
                 left[0] = True
     return best_gain, best_column
