@@ -84,7 +84,7 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
     """
     # the values of a stretch minus the centre, their counts, and what is added up
     centred = np.empty(VALUES_PER_STRETCH)
-    times = np.ones(VALUES_PER_STRETCH)
+    times = np.empty(VALUES_PER_STRETCH)
     terms = np.empty(VALUES_PER_STRETCH)
     spread = np.zeros(3)
     for start in range(0, len(values), VALUES_PER_STRETCH):
@@ -93,13 +93,18 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
         n = len(part)
         for i in range(n):
             centred[i] = subtract_as_float(part[i], centre)
-        for i in range(len(part_counts)):
-            times[i] = part_counts[i]
-        for i in range(n):
-            terms[i] = times[i] * centred[i]
-        new_rows = sum_lanes(times, n) if len(counts) else np.float64(n)
-        mean = sum_lanes(terms, n) / new_rows
-        for i in range(n):
-            terms[i] = times[i] * (centred[i] - mean) * (centred[i] - mean)
+        if len(counts):
+            for i in range(n):
+                times[i] = part_counts[i]
+                terms[i] = times[i] * centred[i]
+            new_rows = sum_lanes(times, n)
+            mean = sum_lanes(terms, n) / new_rows
+            for i in range(n):
+                terms[i] = times[i] * (centred[i] - mean) * (centred[i] - mean)
+        else:
+            new_rows = np.float64(n)
+            mean = sum_lanes(centred, n) / new_rows
+            for i in range(n):
+                terms[i] = (centred[i] - mean) * (centred[i] - mean)
         add_stretch(spread, new_rows, mean, sum_lanes(terms, n))
     return spread[1], spread[2]
