@@ -281,9 +281,8 @@ def _check_source(name: str, source: DeployedSecret, place: SpecPath, draft: Dra
 
 def _check_address(node: NodeResource, draft: Draft, findings: Findings) -> None:
     """Check the listen address of the node, and that tokens are encrypted in transit."""
-    if node.url is not None and not resources.is_url(node.url, ("http", "https")):
-        message = "this is not the address of a server"
-        findings.error(draft.value_position("url"), "url", message, "write http://host:port or https://host")
+    if node.url is not None:
+        resources.check_address(node.url, draft.value_position("url"), findings)
     try:
         host, _ = parse_listen_address(node.listen)
     except ValueError:

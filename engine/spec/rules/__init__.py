@@ -95,6 +95,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     triggers.check_trigger_variables,
     trigger_loops.check_trigger_loops,
     deployments.check_infrastructures,
+    deployments.check_server_urls,
     deployments.check_replacements,
     deployments.check_deployed_secrets,
     deployments.check_update_loops,

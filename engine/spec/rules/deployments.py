@@ -7,21 +7,22 @@ from engine.errors import Position
 from engine.formatting.hints import did_you_mean
 from engine.formatting.numbers import format_count
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.deployments import DirectoryInfrastructure
+from engine.spec.resources.deployments import NodeInfrastructure
 from engine.spec.resources.scenarios import CreateBundleStep, RunScenarioStep, UpdateDeploymentStep
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.references import describe_section, list_iterated_children
+from engine.spec.rules.resources import check_address
 
 REPLACED = ("variables", "connections", "channels", "secrets", "scenarios")
 """The settings of a deployment whose names must exist in the spec."""
 
 
 def check_infrastructures(draft: Draft, findings: Findings) -> None:
-    """Check that as many keys are trusted as signatures are required."""
+    """Check that as many keys are trusted as signatures are required, and the addresses of nodes."""
     for name, infrastructure in draft.spec.infrastructures.items():
-        if isinstance(infrastructure, DirectoryInfrastructure) and infrastructure.require > len(
-            infrastructure.trusted_keys
-        ):
+        if isinstance(infrastructure, NodeInfrastructure):
+            check_address(infrastructure.url, draft.value_position("infrastructures", name, "url"), findings)
+        elif infrastructure.require > len(infrastructure.trusted_keys):
             at = draft.value_position("infrastructures", name, "require")
             report_missing_keys(at, infrastructure.require, len(infrastructure.trusted_keys), findings)
 
@@ -49,6 +50,13 @@ def check_replacements(draft: Draft, findings: Findings) -> None:
                 ):
                     message = f'"{own[:60]}" cannot replace itself'
                     findings.error(at, "replacement", message, "remove it, or use another one")
+
+
+def check_server_urls(draft: Draft, findings: Findings) -> None:
+    """Check that the server URL of each deployment is an http or https address."""
+    for name, deployment in draft.spec.deployments.items():
+        if deployment.server_url is not None:
+            check_address(deployment.server_url, draft.value_position("deployments", name, "server_url"), findings)
 
 
 def check_deployed_secrets(draft: Draft, findings: Findings) -> None:

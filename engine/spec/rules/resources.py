@@ -286,10 +286,8 @@ def check_secrets(draft: Draft, findings: Findings) -> None:
 
 def check_server(draft: Draft, findings: Findings) -> None:
     """Check that the server's URL is an http or https address."""
-    if draft.spec.server and not is_url(draft.spec.server.url, ("http", "https")):
-        at = draft.value_position("server", "url")
-        message = "this is not the address of a server"
-        findings.error(at, "url", message, "write http://host:port or https://host")
+    if draft.spec.server:
+        check_address(draft.spec.server.url, draft.value_position("server", "url"), findings)
 
 
 def check_retention(draft: Draft, findings: Findings) -> None:
@@ -314,6 +312,12 @@ def check_retention(draft: Draft, findings: Findings) -> None:
             at = draft.value_position("retention", "evaluation_files", limit)
             message = f"this has no effect: files are removed with their evaluations, whose limit is {limit}: {most}"
             findings.warning(at, "retention", message, f"write less than {most}, or remove it")
+
+
+def check_address(address: str, at: Position, findings: Findings) -> None:
+    """Check that the value at a position is an http or https address."""
+    if not is_url(address, ("http", "https")):
+        findings.error(at, "url", "this is not the address of a server", "write http://host:port or https://host")
 
 
 def is_url(text: str, schemes: tuple[str, ...]) -> bool:
