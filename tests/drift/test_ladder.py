@@ -323,3 +323,15 @@ def test_data_that_is_read_once_has_bounds_that_hold():
         assert low <= twice.statistics[name] <= high, name
         assert high - low < 1e-3
     assert once.histogram == twice.histogram
+
+
+def test_quantiles_are_exact_beside_a_reference_without_values():
+    x = np.random.default_rng(0).normal(0, 1, 1_200_000)
+    empty = pl.DataFrame({"x": pl.Series([None, None], dtype=pl.Float64)})
+    reference = profile(empty, {"x": Role.NUMERICAL})
+    found, once = (compare(reference, pl.DataFrame({"x": x}), exact=exact).columns["x"] for exact in (True, False))
+    assert found.bounds == {}
+    assert found.statistics["median"] == np.median(x)
+    assert found.reasons["ks"] == "the reference has no value"
+    low, high = once.bounds["median"]
+    assert low < np.median(x) < high

@@ -155,7 +155,7 @@ def _plan_reading(
         if isinstance(column, Numerical) and kept_roles.get(name) is Role.NUMERICAL:
             both_whole = schema[name] == pl.Int64 and column.table.dtype == np.int64
             converted = column if both_whole else column.as_floats()
-            if converted.table.size:
+            if converted.table.size or exact:  # one without values has no grid to count on in one pass
                 reference_columns[name] = converted
                 reading[name] = reading[name] if both_whole else reading[name].cast(pl.Float64)
 
