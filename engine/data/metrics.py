@@ -118,7 +118,8 @@ def _measure_here(frame: pl.LazyFrame, plan: Mapping[str, "_ColumnStatistic"], s
     # If squared deviations overflow, or are too small for a float, all values are multiplied by a power of 2, which
     # changes none of their digits.
     scales = {key: 2.0**-600 for key in floats if found[key] == inf}
-    scales |= {key: 2.0**600 for key in floats if found[f"width of {key}"] and abs(found[key]) < SMALLEST_STD}
+    measured = [key for key in floats if found[key] is not None]  # one value has no standard deviation
+    scales |= {key: 2.0**600 for key in measured if found[f"width of {key}"] and found[key] < SMALLEST_STD}
     if scales:
         scaled = [((floats[key].cast(pl.Float64) * by).std() / by).alias(key) for key, by in scales.items()]
         found |= frame.select(scaled).collect(engine="streaming").row(0, named=True)

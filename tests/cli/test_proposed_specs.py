@@ -138,6 +138,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
 @pytest.mark.slow
 @given(frames())
 @example(pl.DataFrame({"lowest": [-1.7976931348623157e308] * 30}))
+@example(pl.DataFrame({"infinite": [float("inf")]}))
 @settings(max_examples=15, suppress_health_check=list(HealthCheck))
 def test_any_frame_of_simple_types_gives_a_spec_that_runs(frame: pl.DataFrame) -> None:
     with TemporaryDirectory() as folder:

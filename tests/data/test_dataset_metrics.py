@@ -104,6 +104,16 @@ def test_a_standard_deviation_whose_squares_are_no_floats(exponent):
     assert (found["std.same"], found["std.usual"]) == (0, pytest.approx(usual))
 
 
+@pytest.mark.parametrize("values", [[], [None], [math.nan], [math.inf], [-math.inf], [math.inf, -math.inf], [5e-324]])
+def test_columns_of_few_and_infinite_values_have_no_standard_deviation(values):
+    frame = pl.DataFrame({"x": values}, schema={"x": pl.Float64})
+    found = compute_dataset_metrics(table(frame), [f"{name}.x" for name in PER_COLUMN])
+    assert found["std.x"] is None
+    assert found["max.x"] == max(
+        (value for value in values if value is not None and not math.isnan(value)), default=None
+    )
+
+
 def test_columns_of_any_type_are_counted():
     frame = pl.DataFrame({"l": [[1], [1], None], "s": [{"a": 1}, {"a": 2}, {"a": 2}], "n": [None] * 3})
     assert compute_dataset_metrics(table(frame), ["distinct_count.*", "missing_count.*", "mean.*"]) == {
