@@ -27,7 +27,11 @@ def by_hand(column: pl.Series) -> dict[str, int]:
 
 
 def found(counted: CategoryCounter) -> dict[str, int]:
+    column = counted.make_column(1_000)
     labels, counts = counted.sorted_counts()
+    assert column.labels == labels.to_list()
+    assert column.counts.tolist() == counts.tolist()
+    assert (column.missing, column.text.dtype, column.ends.dtype) == (1_000 - counts.sum(), np.uint8, np.int64)
     assert labels.dtype == pl.String
     assert counts.dtype == np.int64
     assert list(labels) == sorted(set(labels), key=str.encode)

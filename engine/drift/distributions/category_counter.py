@@ -16,11 +16,12 @@ from threading import local
 import numpy as np
 import polars as pl
 
+from engine.drift.distributions.categorical import Categorical
 from engine.drift.kernels.key_counts import SLOTS_PER_KEY, Indices, Keys, count_keys
 from engine.drift.kernels.value_tables import Counts
 from engine.drift.reading.blocks import BLOCK_ROWS
 from engine.drift.reading.normalization import as_categories
-from engine.drift.reading.text_buffers import count_views, read_short_views
+from engine.drift.reading.text_buffers import count_views, read_short_views, sort_short_views
 
 MAX_PENDING_LABELS = 1 << 18
 """Maximum number of (category, count) pairs of single blocks that wait before equal categories are combined; with many
@@ -99,6 +100,15 @@ class CategoryCounter:
                 return n
             self._by_views = False  # equal long texts do not share views: too many of a block would be read
         return count_keys(block.hash().to_numpy(), *scratch)
+
+    def make_column(self, rows: int) -> Categorical:
+        """Return the column of the categories, of which so many `rows` were read."""
+        if len(self._labels):
+            labels, counts = self.sorted_counts()
+            return Categorical.from_labels(labels.to_list(), counts, rows - int(counts.sum()))
+        # as Python strings, thousands of texts would take longer than their rows
+        order, text, ends = sort_short_views(self._short_texts)
+        return Categorical(text, ends, self._short_counts[order], rows - int(self._short_counts.sum()))
 
     def sorted_counts(self) -> tuple[pl.Series, Counts]:
         """Return the categories, ascending by their UTF-8 bytes (the order of code points), and their counts."""

@@ -66,22 +66,18 @@ class CategoryAccumulator:
         self._counter.add(block)
 
     def finish(self, rows: int) -> Column:
-        return self._column(rows)
+        return self._counter.make_column(rows)
 
     def setup(self) -> State:
         return State({"kind": "categories"})
 
     def state(self) -> State:
-        column = self._column(0)
+        column = self._counter.make_column(0)
         return State({}, {"text": column.text, "ends": column.ends, "counts": narrow_counts(column.counts)})
 
     def merge(self, state: State) -> None:
         text, ends, counts = (state.arrays[name] for name in ("text", "ends", "counts"))
         self._counter.add_counts(Categorical(text, ends, counts, 0).labels, counts.astype(np.int64))
-
-    def _column(self, rows: int) -> Categorical:
-        labels, counts = self._counter.sorted_counts()
-        return Categorical.from_labels(labels.to_list(), counts, rows - int(counts.sum()))
 
 
 class ExactAccumulator:

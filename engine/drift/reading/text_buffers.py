@@ -95,6 +95,25 @@ def read_short_views(views: Keys) -> list[str]:
     return [memory[start : start + size].decode() for start, size in zip(starts, _measure_views(views), strict=True)]
 
 
+def sort_short_views(views: Keys) -> tuple[NDArray[np.intp], NDArray[np.uint8], Counts]:
+    """Sort the texts of views, given as two words each; each text is short enough to be kept in its view.
+
+    Returns
+    -------
+    order, text, ends
+        The positions of the texts, ascending by their UTF-8 bytes; their bytes in this order, one after another; and
+        the end of each among these.
+    """
+    sizes = _measure_views(views)
+    # The bytes of a text, filled with zeros: as a big-endian number they ascend with the text. Of two texts that differ
+    # only in zeros at their end, the shorter one comes first.
+    start, rest = (views[::2] >> np.uint64(32)).astype(np.uint32).byteswap(), views[1::2].byteswap()
+    order = np.lexsort((sizes, rest, start))
+    sizes = sizes[order]
+    filled = views.reshape(-1, 2)[order].view(np.uint8)[:, VIEW_BYTES - INLINE_BYTES :]
+    return order, filled[np.arange(INLINE_BYTES) < sizes[:, None]], np.cumsum(sizes, dtype=np.int64)
+
+
 def _measure_views(views: Keys) -> NDArray[np.uint32]:
     """Return the number of bytes of each text: the lower half of the first word of its view."""
     return views[::2].astype(np.uint32)
