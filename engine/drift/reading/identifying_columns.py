@@ -15,7 +15,7 @@ from engine.drift.reading.text_readings import MIN_SHARE, Notation, recognize_te
 FEW_ROWS = 20
 """With fewer rows, "nearly all distinct" and "counts up" may be chance, so no column is left out for them."""
 
-HEAD_ROWS = 100_000
+HEAD_ROWS = 10_000
 """Minimum number of rows examined first: for fewer, a second query costs more than it saves."""
 
 _NEARLY_DISTINCT = "an identifier: nearly every value is different"

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.drift.reading.identifying_columns import COUNTS_UP, FEW_ROWS, HEAD_ROWS
+from engine.drift.reading.identifying_columns import COUNTS_UP, FEW_ROWS
 from engine.drift.spark.errors import translate_spark_errors
 from engine.drift.spark.parts import PartitionedRows, name_columns, quote_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+MAX_HEAD_ROWS = 100_000
+"""Maximum number of rows that are brought to this machine to be examined first."""
 
 Run = tuple[int, int]
 """The first and the last of a range of ascending values."""
@@ -36,9 +39,9 @@ class SparkRows:
             return int(self._rows.frame.count())
 
     def head(self, names: Collection[str], rows: int) -> pl.LazyFrame:
-        """Return columns of some rows, at most as many as are examined first on one machine."""
+        """Return columns of some rows."""
         with translate_spark_errors():
-            return name_columns(self._rows.select(names).limit(min(rows, HEAD_ROWS)).toArrow(), names).lazy()
+            return name_columns(self._rows.select(names).limit(min(rows, MAX_HEAD_ROWS)).toArrow(), names).lazy()
 
     def filter_candidates(self, candidates: Mapping[str, str], total: int) -> dict[str, str]:
         """Return the candidates that are identifiers or counters, judged by all rows."""
