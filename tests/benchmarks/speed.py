@@ -12,6 +12,8 @@ the profile of a reference of as many rows, and the comparison.
 Medians of --times runs in turns, kernels compiled; seconds are wall / CPU of both cores.
 """
 
+import engine  # isort: skip  # before numpy, which then uses what is fast on this processor
+
 import argparse
 import tempfile
 from collections.abc import Callable
@@ -39,7 +41,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
-        print("seconds, wall / CPU;", machine())
+        print("seconds, wall / CPU;", machine(), "engine", engine.__version__)
         for name in chosen.only:
             PARTS[name](folder, chosen.rows, chosen.times)
 
