@@ -23,6 +23,7 @@ from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.value_tables import search_sorted
 from engine.drift.profiles.accumulators import ExactAccumulator
 from engine.drift.profiles.grid_accumulators import GridAccumulator
+from engine.drift.profiles.merged_tables import has_sampled_hash
 from engine.drift.statistics.column_statistics import measure_column
 
 LARGEST, SMALLEST = np.finfo(np.float64).max, 5e-324
@@ -169,7 +170,13 @@ def test_every_figure_of_one_pass_is_within_its_bounds(both, size):
             assert value <= high * (1 + 1e-9 * np.sign(high)) + least, name
 
 
+UNSAMPLED = np.arange(1.0, 200)[~has_sampled_hash(np.arange(1.0, 200), np.uint64(2))][:20].tolist()
+"""Values of which a sample by hash has none."""
+
+
 @given(floats, floats)
+@example(UNSAMPLED[:9], UNSAMPLED)
+@example(UNSAMPLED, [5.0])
 def test_a_reference_of_too_many_values_gives_bounds_that_hold(before, now):
     before, now = np.array(before), np.array(now)
     reference = read(ExactAccumulator(False, None, 8), before)

@@ -221,6 +221,8 @@ def grid_sample(values: Values, counts: Counts, reference: Numerical | None) -> 
     """Return the accumulator for a grid from a sample of values; with a reference, its values become grid points."""
     if reference is not None:
         values, counts = _add_values(values, counts, reference.values)
+    if not len(values):  # no hash of a value belongs to the sample, which may be so if a table holds only a few
+        values, counts = np.zeros(1, values.dtype), np.ones(1, np.int64)
     return GridAccumulator(QuantileGrid.from_counts(values, counts, GRID_POINTS), reference)
 
 
