@@ -225,6 +225,7 @@ def ks_wasserstein_by_segments(
                 b_most -= b_counts[b_end - 1]
             up, down = a_most * m - b_rows * n, b_most * n - a_rows * m
             gap = a_rows * m - b_rows * n
+            largest = max(largest, abs(a_next * m - b_next * n))  # at the boundary, which may be that of a piece
             if max(up, down) <= largest and (up <= 0 or down <= 0):
                 # the integral of a step function from its value at the start, plus for each row the width from its
                 # value to the boundary
