@@ -253,3 +253,10 @@ def test_too_many_categories_for_the_rows_are_noted():
 def test_no_columns_are_no_drift():
     drift = compare(profile(pl.DataFrame(), {}), profile(pl.DataFrame(), {}))
     assert (drift.columns, drift.drifted_columns, drift.drifted_share) == ({}, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("r", "b"), [([3, 0, 0, 0, 0], [0, 5, 3, 3, 5]), ([9, 4, 3, 3, 3, 6, 0], [0, 0, 0, 0, 0, 0, 5])]
+)
+def test_the_effect_size_of_sides_that_share_no_category_is_one_and_no_more(r, b):
+    assert 1 - 1e-12 < effect_size(np.array(r), np.array(b)) <= 1  # by rounding it was above 1

@@ -67,7 +67,8 @@ def effect_size(r: Counts, b: Counts) -> float:
     chance = float((times * expected_divergence_terms(pooled, n, m)).sum())
     if chance > 1 - 1e-9:  # every permutation is as different as possible, so J cannot exceed chance
         return 0.0
-    return sqrt(max(0.0, (measure_count_distances(r, b)[2] - chance) / (1 - chance)))
+    # of sides that share no category, 1 up to rounding
+    return sqrt(min(1.0, max(0.0, (measure_count_distances(r, b)[2] - chance) / (1 - chance))))
 
 
 BOUND_STEPS = 12
