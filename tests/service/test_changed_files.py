@@ -4,6 +4,7 @@ import mmap
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ import pytest
 from engine.service.sources.file_set import FileSet
 from engine.service.sources.watched_sources import WatchedSource
 
+from ..waiting import PATIENCE
 from .conftest import Watching, data
 
 Watch = Callable[..., Watching]
@@ -310,6 +312,42 @@ def test_a_new_file_of_a_pattern_and_one_that_is_gone_are_changes(watch: Watch, 
     assert watching.wait() == {"a.csv"}
 
 
+def test_events_go_on_after_two_folders_that_had_one_path_are_removed(watch: Watch, tmp_path: Path) -> None:
+    """The library's thread ends with an error at the last removal: all later changes waited for the sweep."""
+    folder, outside = tmp_path / "d" / "day=1", tmp_path / "outside"
+    folder.mkdir(parents=True)
+    watching = watch(data(tmp_path / "d" / "**" / "*.csv", several=True))
+    folder.rename(outside)
+    assert watching.wait(1) == set()  # a folder that only moves has its events after half a second
+    folder.mkdir()
+    for removed in (folder, outside):
+        assert watching.wait(0.5) == set()
+        removed.rmdir()
+    assert watching.wait(0.5) == set()
+    (tmp_path / "d" / "a.csv").write_text("x\n1\n")
+    assert watching.wait() == {"a.csv"}
+
+
+def test_many_new_folders_are_watched_without_a_warning(tmp_path: Path) -> None:
+    """The library warns about a subfolder that it finds twice, in a text of all its folders."""
+    code = f"""
+import sys, time
+from pathlib import Path
+from engine.service.watch.watched_folders import WatchedFolders
+folder = Path({str(tmp_path)!r})
+with WatchedFolders(print) as folders:
+    folders.observe({{folder: True}})
+    for number in range(300):
+        (folder / str(number) / "a" / "b" / "c" / "d" / "e" / "f").mkdir(parents=True)
+    while folders.wait(1):
+        pass
+    (folder / "299" / "a" / "b" / "c" / "d" / "e" / "f" / "a.csv").touch()
+    print(folders.wait({PATIENCE}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 @pytest.mark.slow
 def test_a_checkout_of_500_files_is_one_change_and_one_back_at_once_none(watch: Watch, tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
@@ -387,8 +425,6 @@ with WatchedFolders(said.append) as folders:
     folders.wait(0.1)
     print(len(said), folders.seconds_between_looks, said[0])
 """
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 5.0 ")

@@ -8,6 +8,7 @@ at.
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
@@ -25,11 +26,11 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from engine.service.sources.ignored_files import IGNORED_FOLDERS, is_temporary
 from engine.service.watch.network_folders import find_network_type, read_mounts
+from engine.service.watch.observers import make_observer
 
 EVENTS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
@@ -67,7 +68,7 @@ class WatchedFolders:
         self._wanted: Mapping[Path, bool] = {}
         self._polled: set[Path] = set()
         self._mounts = read_mounts()
-        self._changed = Event()
+        self._changed, self._lost = Event(), Event()
         self._handler = _ChangeHandler(self._changed)
         self._failures = _FailureListener(self._changed)
 
@@ -75,8 +76,10 @@ class WatchedFolders:
         logger = logging.getLogger("watchdog")
         logger.addHandler(self._failures)
         logger.propagate = False  # its messages, such as lost events, cause a look and need not be shown
+        # watchdog warns, with all of its state as text, about each new subfolder that it has found by itself before
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         try:
-            self._observer = Observer()
+            self._observer = make_observer(self._note_failure)
             self._observer.start()
         except OSError as error:
             self._observer = None
@@ -92,6 +95,10 @@ class WatchedFolders:
     def seconds_between_looks(self) -> float:
         """The seconds between looks at the files without an event."""
         return POLL_SECONDS if self._polled else SWEEP_SECONDS
+
+    def _note_failure(self) -> None:
+        self._lost.set()
+        self._changed.set()
 
     def observe(self, wanted: Mapping[Path, bool]) -> None:
         """Observe only these folders from now on; the values say whether subfolders are included."""
@@ -122,7 +129,9 @@ class WatchedFolders:
                 self._poll(real, f"{folder} is on a file system of type {kind}, which does not report all changes")
                 continue
             wanted.add(_ObservedFolder(real, state.st_dev, state.st_ino, is_deep and folder == path))
-        dead = {emitter.watch for emitter in self._observer.emitters if not emitter.is_alive()}
+        lost = self._lost.is_set()
+        self._lost.clear()
+        dead = {emitter.watch for emitter in self._observer.emitters if lost or not emitter.is_alive()}
         for one in [one for one, watch in self._observed.items() if one not in wanted or watch in dead]:
             self._forget(one, self._observer)
         new = [one for one in wanted if one not in self._observed and one.path not in self._polled]
