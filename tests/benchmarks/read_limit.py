@@ -4,10 +4,12 @@
 
 Every value is read, and next to nothing done with it. For each line on its input the process reads the file once and
 prints the seconds as JSON. `ReadLimit` starts one, so that it takes turns with what is compared to it: the engine sets
-how far ahead polars reads, which would change the limit too.
+how far ahead polars reads and how long it keeps memory, which would change the limit too. It sets them as environment
+variables, so the process gets none of these.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +31,8 @@ class ReadLimit:
 
     def __init__(self, path: Path) -> None:
         command = [sys.executable, __file__, str(path)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("POLARS_", "_RJEM_"))}
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own)
 
     def __enter__(self) -> "ReadLimit":
         self()  # the first reading starts polars
