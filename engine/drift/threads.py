@@ -30,7 +30,7 @@ os.register_at_fork(after_in_child=_thread_pool.cache_clear)
 
 
 def parallel_map(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Return the results of `work` for all items, in their order.
+    """Return the results of `work` for all items, in their order; a single item needs no other thread.
 
     Raises
     ------
@@ -38,6 +38,8 @@ def parallel_map(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         The first exception that `work` raised, after all threads have finished.
     """
     waiting = list(items)
+    if len(waiting) == 1:
+        return [work(waiting[0])]
     results: dict[int, R] = {}
     positions = iter(range(len(waiting)))  # threads share it, and each position goes to one of them
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from engine.drift.kernels.lazy import kernel
 from engine.drift.kernels.tree_splits import Codes
+from engine.drift.threads import parallel_map
 
 _ROWS_PER_BLOCK = 512
 """Number of rows that go down a tree together: their codes stay in the processor's fastest cache."""
@@ -60,9 +61,13 @@ def find_leaves_of_tree(
 
 def find_leaves(codes: Codes, model: Trees) -> Leaves:
     """Return the leaf of each row in each tree: trees x rows."""
-    leaves = np.empty((len(model[0]), len(codes)), np.uint8)
-    for tree, (column, left, child) in enumerate(zip(*model[:3], strict=True)):
-        leaves[tree] = find_leaves_of_tree(codes, column, left, child)
+    columns, lefts, children, _ = model
+    leaves = np.empty((len(columns), len(codes)), np.uint8)
+
+    def fill(tree: int) -> None:
+        leaves[tree] = find_leaves_of_tree(codes, columns[tree], lefts[tree], children[tree])
+
+    parallel_map(fill, range(len(columns)))
     return leaves
 
 
