@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from engine.api import EvaluationStore, Project, Run, load, run
 
 # polars reads this when it is imported. Its default returns memory to the system after it was free for half a second,
-# only to request it again page by page, which takes a tenth of the time of reading a table. Ten seconds take 10 to 15 %
-# less CPU than one, and 40 to 70 MB more at the peak of comparing ten million rows.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
+# only to request it again page by page, which takes a tenth of the time of reading a table. On a busy machine the same
+# happens within a second; of more than three seconds, the peak of comparing ten million rows grows by up to 100 MB.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:3000")
 # numpy's OpenBLAS reads this when it is imported: for 2 to this power clock ticks, its idle threads keep their cores
 # busy before they sleep. The default is 25 ms per thread in every process that imports numpy.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
