@@ -80,7 +80,14 @@ def _copy_version(source: ModelVersion, model: str, context: BuildContext) -> Mo
         "at": context.clock().isoformat(timespec="seconds"),
     }
     with context.store.folders.stage() as folder:
-        shutil.copytree(source.folder, folder, dirs_exist_ok=True)
+        try:
+            shutil.copytree(source.folder, folder, dirs_exist_ok=True)
+        except OSError as error:
+            found = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # one entry per file
+            raise ModelError(
+                f"model {source.model}: the files of version {source.version} cannot be copied ({found}), so it is "
+                "not promoted: train it again"
+            ) from error
         if source.files and models.digest_files(folder) != source.files:
             raise ModelError(
                 f"model {source.model}: a file of version {source.version} has changed since the engine wrote it, so "

@@ -1,5 +1,7 @@
 """A candidate that takes the place of the model in use: real models, real data, the real store, a real deployment."""
 
+import shutil
+
 import pytest
 
 import engine
@@ -154,6 +156,16 @@ def test_a_candidate_that_cannot_be_promoted_says_why(here, run):
     failed = run_once(run, "promote").steps[0]
     assert failed.outcome is Outcome.FAILED
     assert "a file of version 1 has changed since the engine wrote it" in failed.reason
+    folder = list_versions(here, "candidate")[0].folder
+    (folder / "model.json").unlink()
+    (folder / "model.json").symlink_to("nowhere")
+    failed = run_once(run, "promote").steps[0]
+    assert failed.outcome is Outcome.FAILED
+    assert "the files of version 1 cannot be copied ([Errno 2] No such file or directory" in failed.reason
+    shutil.rmtree(folder)
+    failed = run_once(run, "promote").steps[0]
+    assert failed.outcome is Outcome.FAILED
+    assert "the files of version 1 cannot be copied ([Errno 2] No such file or directory" in failed.reason
     assert list_versions(here, "used") == []
 
 
