@@ -86,7 +86,7 @@ def _copy_version(source: ModelVersion, model: str, context: BuildContext) -> Mo
             found = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # one entry per file
             raise ModelError(
                 f"model {source.model}: the files of version {source.version} cannot be copied ({found}), so it is "
-                "not promoted: train it again"
+                "not promoted; if they are gone, train it again"
             ) from error
         if source.files and models.digest_files(folder) != source.files:
             raise ModelError(

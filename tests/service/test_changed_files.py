@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,9 +16,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from watchdog.observers.inotify_c import InotifyFD
 
 from engine.service.sources.file_set import FileSet
 from engine.service.sources.watched_sources import WatchedSource
+from engine.service.watch.watched_folders import POLL_SECONDS
 
 from ..waiting import PATIENCE
 from .conftest import Watching, data
@@ -328,10 +331,21 @@ def test_events_go_on_after_two_folders_that_had_one_path_are_removed(watch: Wat
     assert watching.wait() == {"a.csv"}
 
 
+def test_files_are_polled_once_the_observer_has_ended(watch: Watch, tmp_path: Path) -> None:
+    watching = watch(data(tmp_path / "*.csv", several=True))
+    thread = [one for one in threading.enumerate() if isinstance(one, InotifyFD)][-1]  # the newest
+    thread.stop()
+    thread.join()
+    assert watching.wait(0.1) == set()
+    assert watching.said == [
+        "the system's reports of changes are no longer read (a thread has ended): its files are checked every 5 s"
+    ]
+    assert watching.folders.seconds_between_looks == POLL_SECONDS
+
+
 def test_many_new_folders_are_watched_without_a_warning(tmp_path: Path) -> None:
     """The library warns about a subfolder that it finds twice, in a text of all its folders."""
     code = f"""
-import sys, time
 from pathlib import Path
 from engine.service.watch.watched_folders import WatchedFolders
 folder = Path({str(tmp_path)!r})

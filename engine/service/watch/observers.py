@@ -2,7 +2,7 @@
 
 On Linux, watchdog's thread that reads the events of the system ends at the first error in its own bookkeeping, for
 example after two folders that had the same path one after the other are removed. Its observer stays alive, but has no
-more events, and nothing tells so.
+more events, and nothing says so.
 """
 
 import sys
@@ -13,7 +13,7 @@ from watchdog.observers.api import BaseObserver
 
 
 def make_observer(report_failure: Callable[[], None]) -> BaseObserver:
-    """Return an observer that is not started.
+    """Return an observer that is not started; once it is, it is alive as long as all threads that it needs are.
 
     Parameters
     ----------
@@ -37,6 +37,9 @@ if sys.platform == "linux":
             self._reader = _EventReader(report_failure)
             super().__init__(InotifyEmitter, inotify_fd=self._reader)
             self._reader.start()
+
+        def is_alive(self) -> bool:
+            return super().is_alive() and self._reader.is_alive()
 
         def on_thread_stop(self) -> None:
             super().on_thread_stop()

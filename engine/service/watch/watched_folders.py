@@ -115,6 +115,9 @@ class WatchedFolders:
 
     def _renew(self) -> bool:
         """Observe the folders that are at the wanted paths now; return whether new ones were added."""
+        if self._observer is not None and not self._observer.is_alive():
+            self._observer = None
+            self._poll(Path("/"), "the system's reports of changes are no longer read (a thread has ended)")
         if self._observer is None:
             return False
         wanted = set()
